@@ -1,0 +1,127 @@
+//! Durable counters of one queue, and the histogram they are made of.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::vod::event::{Definition, EventType, Status, Undecodable};
+use crate::vod::fault::{ErrorCode, Fault};
+
+/// Bucket bounds of transcode, wait and time-to-playable histograms, in milliseconds.
+pub const TRANSCODE_BOUNDS: &[u64] = &[
+    5_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000,
+    14_400_000, 43_200_000, 86_400_000,
+];
+/// Bucket bounds of delivery and message wait histograms, in milliseconds.
+pub const DELIVERY_BOUNDS: &[u64] = &[
+    500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 3_600_000, 21_600_000,
+    86_400_000,
+];
+/// Bucket bounds of processing and request histograms, in milliseconds.
+pub const PROCESSING_BOUNDS: &[u64] = &[
+    5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000,
+];
+
+/// A classic histogram with fixed bounds. The sum is kept in whole milliseconds, so that the order of observations
+/// cannot change it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Observations per bucket, not cumulated; the last one is above all bounds.
+    pub buckets: Vec<u64>,
+    /// Sum of all observations in milliseconds.
+    pub sum_millis: u64,
+}
+
+/// All durable counters of one queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Distinct messages: events + duplicates + decode failures.
+    pub messages_seen: u64,
+    /// Deliveries of a message beyond its first.
+    pub redeliveries: u64,
+    /// Messages whose content was already seen under another MessageId.
+    pub duplicates: u64,
+    /// Undecodable messages by reason ([`Undecodable::index`]).
+    pub decode_failures: Vec<u64>,
+    /// Distinct events by type and status.
+    pub events: Vec<[u64; Status::COUNT]>,
+    /// Failed events by type and fault.
+    pub faults: Vec<[u64; Fault::COUNT]>,
+    /// Failed events by type and error code; only pairs that occurred.
+    pub failures: BTreeMap<(EventType, ErrorCode), u64>,
+    /// Ended output streams by definition and status.
+    pub streams: Vec<[u64; Status::COUNT]>,
+    /// FinishTime - StartTime of output streams by definition ([`TRANSCODE_BOUNDS`]).
+    pub stream_seconds: Vec<Histogram>,
+    /// EventTime to EnqueueTime ([`DELIVERY_BOUNDS`]).
+    pub delivery: Histogram,
+    /// EnqueueTime to first dequeue ([`DELIVERY_BOUNDS`]).
+    pub wait: Histogram,
+    /// Receive to confirmed delete ([`PROCESSING_BOUNDS`]).
+    pub processing: Histogram,
+}
+
+// === impl Histogram ===
+
+impl Histogram {
+    /// An empty histogram over `bounds`.
+    pub fn new(bounds: &[u64]) -> Self {
+        Self {
+            buckets: vec![0; bounds.len() + 1],
+            sum_millis: 0,
+        }
+    }
+
+    /// Counts one observation; `bounds` are those the histogram was made with.
+    pub fn observe(&mut self, bounds: &[u64], millis: u64) {
+        let index = bounds.partition_point(|bound| *bound < millis);
+        if let Some(bucket) = self.buckets.get_mut(index) {
+            *bucket += 1;
+        }
+        self.sum_millis = self.sum_millis.saturating_add(millis);
+    }
+
+    /// The number of observations.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+// === impl Counts ===
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            messages_seen: 0,
+            redeliveries: 0,
+            duplicates: 0,
+            decode_failures: vec![0; Undecodable::COUNT],
+            events: vec![[0; Status::COUNT]; EventType::COUNT],
+            faults: vec![[0; Fault::COUNT]; EventType::COUNT],
+            failures: BTreeMap::new(),
+            streams: vec![[0; Status::COUNT]; Definition::COUNT],
+            stream_seconds: vec![Histogram::new(TRANSCODE_BOUNDS); Definition::COUNT],
+            delivery: Histogram::new(DELIVERY_BOUNDS),
+            wait: Histogram::new(DELIVERY_BOUNDS),
+            processing: Histogram::new(PROCESSING_BOUNDS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_belongs_to_its_bucket() {
+        let mut histogram = Histogram::new(PROCESSING_BOUNDS);
+        for millis in [5, 6, 60_000, 60_001] {
+            histogram.observe(PROCESSING_BOUNDS, millis);
+        }
+        assert_eq!(histogram.buckets.first(), Some(&1));
+        assert_eq!(histogram.buckets.get(1), Some(&1));
+        assert_eq!(histogram.buckets.last(), Some(&1));
+        assert_eq!(histogram.count(), 4);
+        assert_eq!(histogram.sum_millis, 120_012);
+    }
+}
