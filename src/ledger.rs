@@ -5,7 +5,302 @@
 //! sees them, so that the ledger never holds, and nobody can ever read from it, what is not committed.
 
 pub mod counts;
+pub mod pending;
+pub mod quarantine;
+pub mod queue;
+pub mod record;
+pub mod seen;
 pub mod snapshot;
+pub mod store;
+pub mod view;
+pub mod window;
 
-pub use counts::{Counts, Histogram};
-pub use snapshot::{QueueSnapshot, Snapshot};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use self::quarantine::Quarantine;
+use self::queue::{Evictions, QueueState, Verdict};
+use self::view::QueueView;
+use crate::clock::UnixMillis;
+
+pub use self::counts::{Counts, Histogram};
+pub use self::record::{
+    Content, ContentKey, MessageKey, QueueIndex, Record, Sighting, StreamsFrom,
+};
+pub use self::snapshot::{Mode, QuarantineEntry, QueueIdentity, QueueSnapshot, Role, Snapshot};
+pub use self::view::{Peeked, Reading};
+
+/// Counters of a queue that is no longer watched stay for so long.
+const CLOSED_ROWS_KEPT: Duration = Duration::from_hours(720);
+/// At most so many queues that are no longer watched.
+const CLOSED_ROWS: usize = 1_000;
+
+/// Everything that is committed, and the live gauges beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ledger {
+    queues: Vec<QueueState>,
+    quarantine: Quarantine,
+    evictions: Evictions,
+    #[serde(skip)]
+    views: Vec<QueueView>,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// An empty ledger whose quarantine holds at most `quarantine_bytes` of bodies.
+    pub fn new(quarantine_bytes: u64) -> Self {
+        Self {
+            queues: Vec::new(),
+            quarantine: Quarantine::new(quarantine_bytes),
+            evictions: Evictions::default(),
+            views: Vec::new(),
+        }
+    }
+
+    /// The place of a queue: its own if it was watched before, else a free one.
+    pub fn place_for(&self, identity: &QueueIdentity, at: UnixMillis) -> QueueIndex {
+        let same = |queue: &QueueState| {
+            queue.identity.endpoint == identity.endpoint
+                && queue.identity.mns_queue == identity.mns_queue
+        };
+        let position = self
+            .queues
+            .iter()
+            .position(same)
+            .or_else(|| self.free_place(at));
+        QueueIndex(u32::try_from(position.unwrap_or(self.queues.len())).unwrap_or(u32::MAX))
+    }
+
+    /// Applies one committed record.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Opened {
+                queue,
+                identity,
+                streams_from,
+                at,
+            } => {
+                self.open(*queue, identity, *streams_from, *at);
+            }
+            Record::Closed { queue, at } => {
+                self.with(*queue, |state, view| {
+                    state.close(*at);
+                    *view = QueueView::default();
+                });
+            }
+            Record::Retention { queue, retention } => {
+                self.with(*queue, |state, _| state.set_retention(*retention));
+            }
+            Record::Sighted {
+                queue,
+                at,
+                sightings,
+            } => self.sight(*queue, *at, sightings),
+            Record::Deleted {
+                queue,
+                at,
+                messages,
+            } => {
+                self.with(*queue, |state, view| {
+                    for message in messages {
+                        state.delete(*message, *at);
+                    }
+                    view.progressed(*at);
+                });
+            }
+            Record::ReceiveLost { queue, from, to } => {
+                self.with(*queue, |state, _| state.receive_lost(*from, *to));
+            }
+            Record::Observed { queue, until } => {
+                self.with(*queue, |state, _| state.observe(*until));
+            }
+        }
+    }
+
+    /// Takes in what a read of a queue told of the moment; never durable.
+    pub fn read(&mut self, queue: QueueIndex, reading: Reading) {
+        self.with(queue, |_, view| view.read(reading));
+    }
+
+    /// Messages received and, for all we know, undeleted: MNS slows a consumer that holds 5,000.
+    pub fn in_hand(&self, queue: QueueIndex) -> u64 {
+        let place = place(queue);
+        let state = self.queues.get(place).zip(self.views.get(place));
+        state.map_or(0, |(state, view)| {
+            state
+                .pending
+                .in_hand(view.last_read.unwrap_or_default())
+                .messages
+        })
+    }
+
+    /// Entries in the pending table, unconfirmed deletes included.
+    pub fn pending(&self, queue: QueueIndex) -> usize {
+        self.queues
+            .get(place(queue))
+            .map_or(0, |state| state.pending.len())
+    }
+
+    /// A consistent copy for readers; `now` decides whether a view counts as complete again.
+    pub fn snapshot(&self, now: UnixMillis) -> Snapshot {
+        let mut queues: Vec<QueueSnapshot> = self
+            .queues
+            .iter()
+            .zip(&self.views)
+            .filter(|(state, _)| state.open)
+            .map(|(state, view)| queue_snapshot(state, view, now))
+            .collect();
+        queues.sort_by(|a, b| a.identity.id.cmp(&b.identity.id));
+        let sum = |of: fn(&Evictions) -> u64| {
+            of(&self.evictions)
+                + self
+                    .queues
+                    .iter()
+                    .map(|queue| of(&queue.evictions))
+                    .sum::<u64>()
+        };
+        Snapshot {
+            queues,
+            evictions: vec![
+                ("contents", sum(|evictions| evictions.contents)),
+                ("dedupe", sum(|evictions| evictions.dedupe)),
+                ("quarantine", sum(|evictions| evictions.quarantine)),
+                ("seen", sum(|evictions| evictions.seen)),
+            ],
+            quarantine: self.quarantine.entries().cloned().collect(),
+            ..Snapshot::default()
+        }
+    }
+
+    fn open(
+        &mut self,
+        queue: QueueIndex,
+        identity: &Arc<QueueIdentity>,
+        streams_from: StreamsFrom,
+        at: UnixMillis,
+    ) {
+        let place = place(queue);
+        if place == self.queues.len() {
+            self.queues.push(QueueState::new(Arc::clone(identity), at));
+        }
+        self.views.resize(self.queues.len(), QueueView::default());
+        let Some(state) = self.queues.get_mut(place) else {
+            return;
+        };
+        let same = state.identity.endpoint == identity.endpoint
+            && state.identity.mns_queue == identity.mns_queue;
+        if !same || is_stale(state, at) {
+            // Counters that vanish with a reused row would fall: those of the ledger as a whole are carried on.
+            self.evictions.add(&state.evictions);
+            *state = QueueState::new(Arc::clone(identity), at);
+        }
+        state.open(Arc::clone(identity), streams_from, at);
+    }
+
+    fn sight(&mut self, queue: QueueIndex, at: UnixMillis, sightings: &[Sighting]) {
+        let Some(state) = self.queues.get_mut(place(queue)) else {
+            return;
+        };
+        for sighting in sightings {
+            let verdict = state.sight(sighting, at);
+            let Content::Undecodable {
+                reason,
+                message_id,
+                body,
+            } = &sighting.content
+            else {
+                continue;
+            };
+            if verdict == Verdict::Counted && state.identity.role == Role::Callback {
+                self.evictions.quarantine += self.quarantine.push(QuarantineEntry {
+                    number: 0,
+                    queue: Arc::clone(&state.identity.id),
+                    reason: *reason,
+                    at,
+                    enqueue_time: sighting.enqueue_time,
+                    message_id: message_id.clone(),
+                    size: body.len() as u64,
+                    body: Arc::clone(body),
+                });
+            }
+        }
+    }
+
+    fn with(&mut self, queue: QueueIndex, change: impl FnOnce(&mut QueueState, &mut QueueView)) {
+        let place = place(queue);
+        if let (Some(state), Some(view)) = (self.queues.get_mut(place), self.views.get_mut(place)) {
+            change(state, view);
+        }
+    }
+
+    /// The row of a queue that was closed long ago, or the one closed first when there are too many.
+    fn free_place(&self, at: UnixMillis) -> Option<usize> {
+        let closed = || {
+            self.queues
+                .iter()
+                .enumerate()
+                .filter(|(_, queue)| !queue.open)
+        };
+        let oldest = closed().min_by_key(|(_, queue)| queue.changed_at)?;
+        (is_stale(oldest.1, at) || closed().count() >= CLOSED_ROWS).then_some(oldest.0)
+    }
+}
+
+// === impl Evictions ===
+
+impl Evictions {
+    fn add(&mut self, other: &Self) {
+        self.dedupe += other.dedupe;
+        self.contents += other.contents;
+        self.seen += other.seen;
+        self.quarantine += other.quarantine;
+    }
+}
+
+fn place(queue: QueueIndex) -> usize {
+    usize::try_from(queue.0).unwrap_or(usize::MAX)
+}
+
+fn is_stale(queue: &QueueState, at: UnixMillis) -> bool {
+    !queue.open && at.since(queue.changed_at) > CLOSED_ROWS_KEPT
+}
+
+fn queue_snapshot(state: &QueueState, view: &QueueView, now: UnixMillis) -> QueueSnapshot {
+    let consume = state.identity.mode == Mode::Consume;
+    let in_hand = state.pending.in_hand(view.last_read.unwrap_or_default());
+    let view_complete = state.view_complete(now);
+    QueueSnapshot {
+        identity: Arc::clone(&state.identity),
+        counts: state.counts.clone(),
+        up: view.up,
+        last_error: view.last_error,
+        depth: view.depth.filter(|_| view.depth_trusted != Some(false)),
+        depth_trusted: view.depth_trusted,
+        oldest_message: if consume {
+            in_hand.oldest
+        } else {
+            view.oldest_peeked()
+        },
+        empty: view.empty,
+        progress: view.progress,
+        retention: view.retention,
+        visibility_timeout: view.visibility_timeout,
+        dequeue_count_max: if consume {
+            view.last_read.map(|_| in_hand.dequeue_count_max)
+        } else {
+            view.dequeue_count_max_peeked()
+        },
+        last_event: state.last_event,
+        watched_since: state.watched_since.filter(|_| view_complete),
+        view_complete,
+        observed_until: state.observed_until,
+        pending: in_hand.messages,
+        last_tick: view.last_tick,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,14 @@ label_enum! {
     ErrorCode {
         /// Something went wrong inside VOD.
         InternalError = "InternalError",
+        /// A failed event without a code.
+        None = "none",
         /// Any code that is not in this list.
         Other = "other",
     }
+}
+
+/// Whose fault a failure is.
+pub fn fault_of(_: super::event::EventType, _: Option<ErrorCode>) -> Fault {
+    Fault::Other
 }

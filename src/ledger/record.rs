@@ -1,0 +1,147 @@
+//! Everything that can change the ledger, as it is written to the journal.
+//!
+//! A record carries all that its application needs, time included: replaying the same records in the same order gives
+//! the same ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::QueueIdentity;
+use crate::clock::UnixMillis;
+use crate::vod::event::{Event, Undecodable};
+
+/// A queue's place in the ledger, valid for the life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QueueIndex(pub u32);
+
+/// MNS's MessageId, hashed to 128 bits; unique within its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MessageKey(pub u128);
+
+/// A decoded body, hashed to 128 bits: equal for two messages that say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContentKey(pub u128);
+
+/// Which event counts the output streams of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamsFrom {
+    /// `StreamTranscodeComplete`, one per stream.
+    #[default]
+    Events,
+    /// The `StreamInfos` of `TranscodeComplete`, where stream events are not subscribed.
+    Summary,
+}
+
+/// One delivery of a message, or one look at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Which message.
+    pub message: MessageKey,
+    /// When MNS accepted it.
+    pub enqueue_time: UnixMillis,
+    /// When it was first received; equals `enqueue_time` while it never was.
+    pub first_dequeue_time: UnixMillis,
+    /// When it becomes visible again; none when peeked.
+    pub next_visible_time: Option<UnixMillis>,
+    /// How often it has been received, this time included.
+    pub dequeue_count: u32,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// A callback.
+    Event {
+        /// The callback, decoded.
+        event: Event,
+        /// Its body, hashed.
+        key: ContentKey,
+    },
+    /// Something else, kept for quarantine.
+    Undecodable {
+        /// Why it could not be decoded.
+        reason: Undecodable,
+        /// MNS's MessageId.
+        message_id: Box<str>,
+        /// The body as stored in MNS.
+        body: Arc<str>,
+    },
+}
+
+/// One change of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// A queue is watched from now on; a row of the same endpoint and name continues.
+    Opened {
+        /// Its place.
+        queue: QueueIndex,
+        /// Who it is.
+        identity: Arc<QueueIdentity>,
+        /// Which event counts output streams.
+        streams_from: StreamsFrom,
+        /// Server time.
+        at: UnixMillis,
+    },
+    /// A queue is no longer watched; its counters stay for 30 days.
+    Closed {
+        /// Its place.
+        queue: QueueIndex,
+        /// Server time.
+        at: UnixMillis,
+    },
+    /// The queue's retention became known or changed.
+    Retention {
+        /// Its place.
+        queue: QueueIndex,
+        /// For how long MNS keeps a message.
+        retention: Duration,
+    },
+    /// Messages were received or peeked.
+    Sighted {
+        /// Where.
+        queue: QueueIndex,
+        /// Server time.
+        at: UnixMillis,
+        /// Which.
+        sightings: Vec<Sighting>,
+    },
+    /// MNS confirmed that messages are deleted.
+    Deleted {
+        /// Where.
+        queue: QueueIndex,
+        /// Server time.
+        at: UnixMillis,
+        /// Which.
+        messages: Vec<MessageKey>,
+    },
+    /// A receive failed in a way that may have dequeued messages unseen: timeout, reset, unreadable answer.
+    ReceiveLost {
+        /// Where.
+        queue: QueueIndex,
+        /// When it was sent, server time.
+        from: UnixMillis,
+        /// When it failed, server time.
+        to: UnixMillis,
+    },
+    /// Every message enqueued up to an instant has been seen.
+    Observed {
+        /// Where.
+        queue: QueueIndex,
+        /// Up to when, server time.
+        until: UnixMillis,
+    },
+}
+
+// === impl MessageKey ===
+
+impl MessageKey {
+    /// The key of an MNS MessageId.
+    pub fn of(message_id: &str) -> Self {
+        Self(xxhash_rust::xxh3::xxh3_128(message_id.as_bytes()))
+    }
+}

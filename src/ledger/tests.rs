@@ -1,0 +1,535 @@
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::vod::event::{Event, EventType, Status, Undecodable};
+
+const QUEUE: QueueIndex = QueueIndex(0);
+const BIRTH: UnixMillis = UnixMillis::from_secs(1_000_000);
+
+fn identity(mode: Mode, role: Role) -> Arc<QueueIdentity> {
+    Arc::new(QueueIdentity {
+        id: "q".into(),
+        mns_queue: "q".into(),
+        endpoint: "http://127.0.0.1".into(),
+        account: "".into(),
+        region: "".into(),
+        mode,
+        role,
+    })
+}
+
+fn ledger(mode: Mode) -> Ledger {
+    let mut ledger = Ledger::new(10_000);
+    open(&mut ledger, identity(mode, Role::Callback), BIRTH);
+    ledger
+}
+
+fn open(ledger: &mut Ledger, identity: Arc<QueueIdentity>, at: UnixMillis) -> QueueIndex {
+    let queue = ledger.place_for(&identity, at);
+    ledger.apply(&Record::Opened {
+        queue,
+        identity,
+        streams_from: StreamsFrom::Events,
+        at,
+    });
+    queue
+}
+
+fn event(number: u128, status: Status, at: UnixMillis) -> Content {
+    Content::Event {
+        event: Event {
+            event_type: EventType::TranscodeComplete,
+            status,
+            event_time: at,
+            media: None,
+            error: None,
+            streams: Vec::new(),
+            duration_millis: None,
+            deletes_media: false,
+        },
+        key: ContentKey(number),
+    }
+}
+
+fn undecodable(body: &str) -> Content {
+    Content::Undecodable {
+        reason: Undecodable::NotJson,
+        message_id: "m".into(),
+        body: body.into(),
+    }
+}
+
+fn sighting(message: u128, dequeue_count: u32, content: Content) -> Sighting {
+    Sighting {
+        message: MessageKey(message),
+        enqueue_time: BIRTH.plus(Duration::from_secs(1)),
+        first_dequeue_time: BIRTH.plus(Duration::from_secs(3)),
+        next_visible_time: Some(BIRTH.plus(Duration::from_secs(33))),
+        dequeue_count,
+        content,
+    }
+}
+
+fn sight(ledger: &mut Ledger, sightings: Vec<Sighting>) {
+    let at = BIRTH.plus(Duration::from_secs(5));
+    ledger.apply(&Record::Sighted {
+        queue: QUEUE,
+        at,
+        sightings,
+    });
+}
+
+fn delete(ledger: &mut Ledger, messages: &[u128], at: UnixMillis) {
+    let messages = messages.iter().copied().map(MessageKey).collect();
+    ledger.apply(&Record::Deleted {
+        queue: QUEUE,
+        at,
+        messages,
+    });
+}
+
+fn counts(ledger: &Ledger) -> Counts {
+    ledger
+        .snapshot(BIRTH)
+        .queues
+        .first()
+        .unwrap()
+        .counts
+        .clone()
+}
+
+fn events(counts: &Counts) -> u64 {
+    counts.events.iter().flatten().sum()
+}
+
+fn decode_failures(counts: &Counts) -> u64 {
+    counts.decode_failures.iter().sum()
+}
+
+#[test]
+fn a_message_that_comes_again_is_a_redelivery_not_an_event() {
+    let mut ledger = ledger(Mode::Consume);
+    let content = event(1, Status::Success, BIRTH);
+    sight(&mut ledger, vec![sighting(1, 1, content.clone())]);
+    sight(&mut ledger, vec![sighting(1, 2, content.clone())]);
+    delete(&mut ledger, &[1], BIRTH.plus(Duration::from_secs(9)));
+    sight(&mut ledger, vec![sighting(1, 3, content)]);
+    let counts = counts(&ledger);
+    assert_eq!(
+        (events(&counts), counts.redeliveries, counts.messages_seen),
+        (1, 2, 1)
+    );
+    assert_eq!(counts.processing.count(), 1);
+    assert_eq!(counts.processing.sum_millis, 4_000);
+}
+
+#[test]
+fn deliveries_before_our_time_are_real_redeliveries() {
+    let mut ledger = ledger(Mode::Consume);
+    sight(
+        &mut ledger,
+        vec![sighting(1, 5, event(1, Status::Success, BIRTH))],
+    );
+    assert_eq!(counts(&ledger).redeliveries, 4);
+}
+
+#[test]
+fn the_same_content_under_another_id_is_a_duplicate_within_an_hour() {
+    let mut ledger = ledger(Mode::Consume);
+    sight(
+        &mut ledger,
+        vec![sighting(1, 1, event(7, Status::Success, BIRTH))],
+    );
+    sight(
+        &mut ledger,
+        vec![sighting(2, 1, event(7, Status::Success, BIRTH))],
+    );
+    delete(&mut ledger, &[1, 2], BIRTH.plus(Duration::from_secs(9)));
+    let late = BIRTH.plus(Duration::from_hours(2));
+    let sightings = vec![sighting(3, 1, event(7, Status::Success, BIRTH))];
+    ledger.apply(&Record::Sighted {
+        queue: QUEUE,
+        at: late,
+        sightings,
+    });
+    let counts = counts(&ledger);
+    assert_eq!(
+        (events(&counts), counts.duplicates, counts.messages_seen),
+        (2, 1, 3)
+    );
+}
+
+#[test]
+fn an_unconfirmed_delete_is_remembered_until_retention_has_passed() {
+    let mut ledger = ledger(Mode::Consume);
+    ledger.apply(&Record::Retention {
+        queue: QUEUE,
+        retention: Duration::from_hours(24),
+    });
+    sight(
+        &mut ledger,
+        vec![sighting(1, 1, event(1, Status::Success, BIRTH))],
+    );
+    let look = |ledger: &mut Ledger, hours| {
+        let at = BIRTH.plus(Duration::from_hours(hours));
+        let mut young = sighting(9, 1, event(9, Status::Success, at));
+        young.enqueue_time = BIRTH.plus(Duration::from_hours(24));
+        ledger.apply(&Record::Sighted {
+            queue: QUEUE,
+            at,
+            sightings: vec![young],
+        });
+        ledger.pending(QUEUE)
+    };
+    assert_eq!(look(&mut ledger, 24), 2);
+    assert_eq!(
+        look(&mut ledger, 26),
+        1,
+        "enqueued more than retention + 1 h ago"
+    );
+}
+
+#[test]
+fn peek_never_counts_what_was_enqueued_before_it_began() {
+    let mut ledger = ledger(Mode::Peek);
+    let mut old = sighting(1, 4, event(1, Status::Success, BIRTH));
+    old.enqueue_time = BIRTH.minus(Duration::from_secs(1));
+    sight(&mut ledger, vec![old.clone()]);
+    assert_eq!(counts(&ledger).messages_seen, 0);
+    old.dequeue_count = 6;
+    sight(&mut ledger, vec![old]);
+    let counts = counts(&ledger);
+    assert_eq!(
+        (counts.messages_seen, counts.redeliveries),
+        (0, 2),
+        "its deliveries do count"
+    );
+}
+
+#[test]
+fn peek_takes_the_first_delivery_for_what_it_is() {
+    let mut ledger = ledger(Mode::Peek);
+    for dequeue_count in [0, 0, 1, 1, 2] {
+        sight(
+            &mut ledger,
+            vec![sighting(1, dequeue_count, event(1, Status::Success, BIRTH))],
+        );
+    }
+    let counts = counts(&ledger);
+    assert_eq!((counts.messages_seen, counts.redeliveries), (1, 1));
+    assert_eq!(counts.wait.count(), 0, "peek sees only those that linger");
+}
+
+#[test]
+fn an_undecodable_message_is_quarantined_once_and_the_oldest_makes_room() {
+    let mut ledger = Ledger::new(10);
+    open(&mut ledger, identity(Mode::Consume, Role::Callback), BIRTH);
+    sight(&mut ledger, vec![sighting(1, 1, undecodable("12345678"))]);
+    sight(&mut ledger, vec![sighting(1, 2, undecodable("12345678"))]);
+    assert_eq!(ledger.snapshot(BIRTH).quarantine.len(), 1);
+    sight(&mut ledger, vec![sighting(2, 1, undecodable("abcdefgh"))]);
+    let snapshot = ledger.snapshot(BIRTH);
+    assert_eq!(
+        snapshot
+            .quarantine
+            .iter()
+            .map(|entry| entry.number)
+            .collect::<Vec<_>>(),
+        [2]
+    );
+    assert!(snapshot.evictions.contains(&("quarantine", 1)));
+    assert_eq!(decode_failures(&counts(&ledger)), 2);
+}
+
+#[test]
+fn a_dead_letter_queue_counts_messages_but_no_events() {
+    let mut ledger = Ledger::new(1_000);
+    open(&mut ledger, identity(Mode::Peek, Role::DeadLetter), BIRTH);
+    let sightings = vec![
+        sighting(1, 0, event(1, Status::Fail, BIRTH)),
+        sighting(2, 0, undecodable("x")),
+    ];
+    sight(&mut ledger, sightings);
+    let counts = counts(&ledger);
+    assert_eq!(
+        (
+            counts.messages_seen,
+            events(&counts),
+            decode_failures(&counts)
+        ),
+        (2, 0, 0)
+    );
+    assert!(ledger.snapshot(BIRTH).quarantine.is_empty());
+}
+
+#[test]
+fn a_closed_queue_vanishes_and_continues_when_it_returns() {
+    let mut ledger = ledger(Mode::Consume);
+    sight(
+        &mut ledger,
+        vec![sighting(1, 1, event(1, Status::Success, BIRTH))],
+    );
+    ledger.apply(&Record::Closed {
+        queue: QUEUE,
+        at: BIRTH,
+    });
+    assert!(ledger.snapshot(BIRTH).queues.is_empty());
+    let later = BIRTH.plus(Duration::from_hours(24));
+    assert_eq!(
+        open(&mut ledger, identity(Mode::Consume, Role::Callback), later),
+        QUEUE
+    );
+    assert_eq!(counts(&ledger).messages_seen, 1);
+    ledger.apply(&Record::Closed {
+        queue: QUEUE,
+        at: later,
+    });
+    let much_later = later.plus(Duration::from_hours(31 * 24));
+    open(
+        &mut ledger,
+        identity(Mode::Consume, Role::Callback),
+        much_later,
+    );
+    assert_eq!(counts(&ledger).messages_seen, 0, "30 days are over");
+}
+
+#[test]
+fn strangers_make_the_view_incomplete_for_a_day_but_lost_receives_do_not() {
+    let stolen = |message| {
+        let mut sighting = sighting(message, 2, event(message, Status::Success, BIRTH));
+        sighting.first_dequeue_time = BIRTH.plus(Duration::from_secs(100));
+        sighting
+    };
+    let at = BIRTH.plus(Duration::from_secs(200));
+    let complete = |ledger: &Ledger, at| ledger.snapshot(at).queues.first().unwrap().view_complete;
+
+    let mut lost = ledger(Mode::Consume);
+    let (from, to) = (
+        BIRTH.plus(Duration::from_secs(99)),
+        BIRTH.plus(Duration::from_secs(101)),
+    );
+    lost.apply(&Record::ReceiveLost {
+        queue: QUEUE,
+        from,
+        to,
+    });
+    lost.apply(&Record::Sighted {
+        queue: QUEUE,
+        at,
+        sightings: (0..16).map(stolen).collect(),
+    });
+    assert!(complete(&lost, at));
+
+    let mut shared = ledger(Mode::Consume);
+    shared.apply(&Record::Sighted {
+        queue: QUEUE,
+        at,
+        sightings: (0..3).map(stolen).collect(),
+    });
+    assert!(complete(&shared, at), "three may be an accident");
+    shared.apply(&Record::Sighted {
+        queue: QUEUE,
+        at,
+        sightings: vec![stolen(3)],
+    });
+    assert!(!complete(&shared, at));
+    assert!(
+        shared
+            .snapshot(at)
+            .queues
+            .first()
+            .unwrap()
+            .watched_since
+            .is_none()
+    );
+    let day_later = at.plus(Duration::from_hours(24));
+    assert!(complete(&shared, day_later));
+}
+
+#[test]
+fn what_is_in_hand_leaves_when_its_visibility_timeout_has_passed_and_reads_go_on() {
+    let mut ledger = ledger(Mode::Consume);
+    sight(
+        &mut ledger,
+        vec![sighting(1, 1, event(1, Status::Success, BIRTH))],
+    );
+    let read = |secs| Reading::Received {
+        at: BIRTH.plus(Duration::from_secs(secs)),
+        messages: 1,
+    };
+    ledger.read(QUEUE, read(5));
+    assert_eq!(ledger.in_hand(QUEUE), 1);
+    ledger.read(QUEUE, read(34));
+    assert_eq!(
+        ledger.in_hand(QUEUE),
+        0,
+        "hidden until 33 s: it would have come again"
+    );
+    assert_eq!(ledger.pending(QUEUE), 1, "and yet it is not forgotten");
+}
+
+/// What may happen to a queue: a delivery of a message, or a delete that MNS confirms.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Deliver(u8),
+    Delete(u8),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![3 => (0..40_u8).prop_map(Step::Deliver), 1 => (0..40_u8).prop_map(Step::Delete)];
+    prop::collection::vec(step, 1..200)
+}
+
+/// Messages 0 to 39: every fifth undecodable, the others of ten different contents.
+fn content(message: u8) -> Content {
+    if message.is_multiple_of(5) {
+        undecodable("nonsense")
+    } else {
+        let status = if message % 10 < 3 {
+            Status::Fail
+        } else {
+            Status::Success
+        };
+        event(u128::from(message % 10), status, BIRTH)
+    }
+}
+
+/// The obvious account of the same steps.
+#[derive(Default)]
+struct Model {
+    deliveries: BTreeMap<u8, u32>,
+}
+
+impl Model {
+    fn deliver(&mut self, message: u8) -> Sighting {
+        let count = self.deliveries.entry(message).or_default();
+        *count += 1;
+        sighting(u128::from(message), *count, content(message))
+    }
+
+    fn check(&self, counts: &Counts) {
+        let distinct: std::collections::BTreeSet<u8> = self
+            .deliveries
+            .keys()
+            .filter(|m| *m % 5 != 0)
+            .map(|m| m % 10)
+            .collect();
+        let bad = self.deliveries.keys().filter(|m| *m % 5 == 0).count();
+        assert_eq!(counts.messages_seen, self.deliveries.len() as u64);
+        assert_eq!(events(counts), distinct.len() as u64);
+        assert_eq!(decode_failures(counts), bad as u64);
+        assert_eq!(
+            counts.redeliveries,
+            self.deliveries
+                .values()
+                .map(|count| u64::from(count - 1))
+                .sum::<u64>()
+        );
+        assert_eq!(
+            counts.messages_seen,
+            events(counts) + counts.duplicates + decode_failures(counts)
+        );
+    }
+}
+
+fn never_falls(before: &Counts, after: &Counts) {
+    let totals = |counts: &Counts| {
+        [
+            counts.messages_seen,
+            counts.redeliveries,
+            counts.duplicates,
+            events(counts),
+            decode_failures(counts),
+            counts.failures.values().sum(),
+            counts.faults.iter().flatten().sum(),
+            counts.delivery.count(),
+            counts.wait.count(),
+            counts.processing.count(),
+        ]
+    };
+    for (before, after) in totals(before).iter().zip(totals(after)) {
+        assert!(*before <= after);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_history_counts_like_the_obvious_account(steps in steps()) {
+        let mut ledger = ledger(Mode::Consume);
+        let mut model = Model::default();
+        for step in steps {
+            let before = counts(&ledger);
+            match step {
+                Step::Deliver(message) => {
+                    let sighting = model.deliver(message);
+                    sight(&mut ledger, vec![sighting]);
+                }
+                Step::Delete(message) => {
+                    delete(&mut ledger, &[u128::from(message)], BIRTH.plus(Duration::from_secs(6)));
+                }
+            }
+            let after = counts(&ledger);
+            never_falls(&before, &after);
+            model.check(&after);
+        }
+    }
+
+    #[test]
+    fn the_order_of_messages_never_changes_the_counts(order in Just((0..40_u8).collect::<Vec<_>>()).prop_shuffle()) {
+        let count = |order: &[u8]| {
+            let mut ledger = ledger(Mode::Consume);
+            let mut model = Model::default();
+            for message in order {
+                let sighting = model.deliver(*message);
+                sight(&mut ledger, vec![sighting]);
+            }
+            counts(&ledger)
+        };
+        let sorted: Vec<u8> = (0..40).collect();
+        prop_assert_eq!(count(&order), count(&sorted));
+    }
+
+    #[test]
+    fn peek_counts_a_subset_and_never_twice(looks in prop::collection::vec((0..40_u8, 0..5_u32), 1..300)) {
+        let mut ledger = ledger(Mode::Peek);
+        let mut dequeued: HashMap<u8, u32> = HashMap::new();
+        for (message, more) in looks {
+            let count = dequeued.entry(message).or_default();
+            *count += more;
+            sight(&mut ledger, vec![sighting(u128::from(message), *count, content(message))]);
+        }
+        let counts = counts(&ledger);
+        prop_assert_eq!(counts.messages_seen, dequeued.len() as u64);
+        prop_assert!(events(&counts) <= 10);
+        let most: u64 = dequeued.values().map(|count| u64::from(count.saturating_sub(1))).sum();
+        prop_assert_eq!(counts.redeliveries, most);
+    }
+
+    #[test]
+    fn a_replay_of_the_records_gives_the_same_ledger(steps in steps()) {
+        let mut model = Model::default();
+        let identity = identity(Mode::Consume, Role::Callback);
+        let streams_from = StreamsFrom::Events;
+        let mut records = vec![Record::Opened { queue: QUEUE, identity, streams_from, at: BIRTH }];
+        for step in steps {
+            let at = BIRTH.plus(Duration::from_secs(5));
+            records.push(match step {
+                Step::Deliver(m) => Record::Sighted { queue: QUEUE, at, sightings: vec![model.deliver(m)] },
+                Step::Delete(m) => Record::Deleted { queue: QUEUE, at, messages: vec![MessageKey(u128::from(m))] },
+            });
+        }
+        let journal = serde_json::to_string(&records).unwrap();
+        let replayed: Vec<Record> = serde_json::from_str(&journal).unwrap();
+        prop_assert_eq!(&replayed, &records);
+        let run = |records: &[Record]| {
+            let mut ledger = Ledger::new(10_000);
+            for record in records {
+                ledger.apply(record);
+            }
+            counts(&ledger)
+        };
+        prop_assert_eq!(run(&replayed), run(&records));
+    }
+}
