@@ -1,1 +1,188 @@
-//! .
+//! The config as it is meant, which cannot be wrong.
+//!
+//! The file as written becomes a tree of nodes with their lines (`node`), then typed values with their places (`raw`),
+//! then a [`Config`] (`resolve`). Every step goes on after a problem, so that one run reports all of them, each with
+//! file, line, path, what was found, what is expected and what to do.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::aliyun::sign;
+use crate::ledger::snapshot::{Mode, QueueIdentity};
+use crate::secret::SecretSource;
+
+mod accounts;
+mod endpoint;
+mod node;
+pub mod options;
+mod problem;
+mod raw;
+mod resolve;
+mod table;
+mod value;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use problem::{ConfigError, Place, Problem};
+
+/// Queues that one process may watch, discovered ones included: the number MNS allows in a region.
+pub const MAX_QUEUES: usize = 1_000;
+
+/// Bytes of a config file: a thousand queues with every option written out fit four times.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Everything that the config says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Queues known by name, in the order of their ids.
+    pub queues: Vec<QueueConfig>,
+    /// Queues known by the beginning of their name.
+    pub discoveries: Vec<Discovery>,
+    /// Undecodable messages.
+    pub quarantine: Quarantine,
+    /// What is allowed and yet deserves a look, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// One queue and how to read it.
+#[derive(Clone, Debug)]
+pub struct QueueConfig {
+    /// Who it is.
+    pub identity: Arc<QueueIdentity>,
+    /// Where its MNS is.
+    pub endpoint: Endpoint,
+    /// With whose credentials and by which way.
+    pub account: Arc<AccountConfig>,
+    /// Time between reads of the attributes, and in peek of the messages; 10 s to 1 h.
+    pub tick: Duration,
+    /// How long a receive waits for a message; whole seconds, 1 s to 30 s.
+    pub long_poll: Duration,
+    /// Consume: the most long polls at a time; 1 to 64.
+    pub workers: usize,
+    /// Which events count transcoded streams.
+    pub streams_from: StreamsFrom,
+}
+
+/// A rule for queues that are found by one `ListQueue` call.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    /// What their names begin with; empty for every queue of the endpoint.
+    pub prefix: Arc<str>,
+    template: QueueConfig,
+}
+
+/// Credentials with a name, and the way that requests made with them take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountConfig {
+    /// Its name in the config.
+    pub name: Arc<str>,
+    /// The AccessKey's id.
+    pub access_key_id: SecretSource,
+    /// The AccessKey's secret.
+    pub access_key_secret: SecretSource,
+    /// The token of temporary credentials; none for permanent ones.
+    pub security_token: Option<SecretSource>,
+    /// The signature that requests carry.
+    pub signature: sign::Version,
+    /// PEM certificates to trust instead of the system's; holds at least one.
+    pub ca_file: Option<Arc<Path>>,
+    /// The HTTP proxy to go through; none to connect directly, whatever the environment says.
+    pub proxy: Option<url::Url>,
+}
+
+/// Which events count transcoded streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamsFrom {
+    /// `StreamTranscodeComplete`, one for each stream.
+    #[default]
+    Events,
+    /// The stream list of `TranscodeComplete`, where the former is not subscribed to.
+    Summary,
+}
+
+/// What becomes of undecodable messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Bytes of bodies kept, over all queues.
+    pub max_bytes: u64,
+    /// Whether the API shows bodies.
+    pub expose_bodies: bool,
+}
+
+/// A single queue as named by flags instead of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct SingleQueue<'a> {
+    /// `--mns.endpoint`.
+    pub endpoint: &'a str,
+    /// `--mns.queue`.
+    pub queue: &'a str,
+    /// `--mode`.
+    pub mode: Mode,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads and checks a file, and every file and variable that it names.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = problem::read_file(path)?;
+        Self::parse(&path.display().to_string(), &text, path.parent())
+    }
+
+    /// Checks `text`; `origin` stands before each problem, relative paths start at `directory`.
+    pub fn parse(origin: &str, text: &str, directory: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let file = match node::parse(text) {
+            Ok(root) => raw::File::read(root, &mut problems),
+            Err(problem) => return Err(ConfigError::invalid(origin, vec![problem])),
+        };
+        let config = resolve::resolve(file, directory, &mut problems);
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError::invalid(origin, problems)),
+        }
+    }
+
+    /// The config of one queue with the default account and default options.
+    pub fn single(queue: SingleQueue<'_>) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let file = raw::File::single(queue, &mut problems);
+        let config = resolve::resolve(file, None, &mut problems);
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(ConfigError::invalid("command line", problems)),
+        }
+    }
+}
+
+// === impl Discovery ===
+
+impl Discovery {
+    /// The config of a queue found under this rule.
+    pub fn queue(&self, name: &str) -> QueueConfig {
+        let name: Arc<str> = Arc::from(name);
+        QueueConfig {
+            identity: Arc::new(QueueIdentity {
+                id: Arc::clone(&name),
+                mns_queue: name,
+                ..QueueIdentity::clone(&self.template.identity)
+            }),
+            ..self.template.clone()
+        }
+    }
+
+    /// Where to look for them.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.template.endpoint
+    }
+
+    /// With whose credentials to look for them.
+    pub fn account(&self) -> &Arc<AccountConfig> {
+        &self.template.account
+    }
+
+    /// Time between two looks: the time between reads of the queues.
+    pub fn tick(&self) -> Duration {
+        self.template.tick
+    }
+}

@@ -1,1 +1,237 @@
-//! .
+//! The file as written: every option typed and within its own bounds, with its place. What options mean together is
+//! judged in `resolve`.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::endpoint::Endpoint;
+use super::node::{Node, Value, describe_text};
+use super::options::Kind;
+use super::problem::{Place, Problem};
+use super::table::{Field, Table, read_endpoint};
+use super::{SingleQueue, StreamsFrom};
+use crate::aliyun::sign;
+use crate::ledger::snapshot::{Mode, Role};
+use crate::secret::SecretSource;
+
+/// The whole file.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) accounts: Vec<Account>,
+    pub(super) defaults: QueueOptions,
+    pub(super) queues: Field<Vec<Entry>>,
+    pub(super) max_bytes: Field<u64>,
+    pub(super) expose_bodies: Field<bool>,
+}
+
+/// An entry of `accounts`.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    pub(super) place: Place,
+    pub(super) name: String,
+    pub(super) access_key_id: Field<SecretSource>,
+    pub(super) access_key_secret: Field<SecretSource>,
+    pub(super) security_token: Field<SecretSource>,
+    pub(super) signature: Field<sign::Version>,
+    pub(super) ca_file: Field<String>,
+    pub(super) proxy: Field<Url>,
+}
+
+/// An entry of `queues`.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) place: Place,
+    pub(super) id: Field<String>,
+    pub(super) name: Field<String>,
+    pub(super) prefix: Field<String>,
+    pub(super) role: Field<Role>,
+    pub(super) options: QueueOptions,
+}
+
+/// Options that a queue inherits from `defaults`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct QueueOptions {
+    pub(super) endpoint: Field<Endpoint>,
+    pub(super) region: Field<String>,
+    pub(super) account: Field<String>,
+    pub(super) mode: Field<Mode>,
+    pub(super) tick: Field<Duration>,
+    pub(super) long_poll: Field<Duration>,
+    pub(super) workers: Field<usize>,
+    pub(super) streams_from: Field<StreamsFrom>,
+}
+
+// === impl File ===
+
+impl File {
+    /// Reads the root of the file.
+    pub(super) fn read(root: Node, problems: &mut Vec<Problem>) -> Self {
+        let mut table = Table::open(Place::default(), root, "", problems);
+        let accounts = table
+            .tables("accounts")
+            .into_iter()
+            .map(|(place, name, node)| Account::read(place, name, node, table.problems))
+            .collect();
+        let mut defaults_table = table.table("defaults", "defaults");
+        let defaults = QueueOptions::read(&mut defaults_table);
+        defaults_table.close();
+        let queues = match table.list("queues") {
+            Field::Given(place, items) => Field::Given(
+                place,
+                items
+                    .into_iter()
+                    .map(|(place, node)| Entry::read(place, node, table.problems))
+                    .collect(),
+            ),
+            Field::Invalid => Field::Invalid,
+            Field::Absent => Field::Absent,
+        };
+        let mut quarantine = table.table("quarantine", "quarantine");
+        let max_bytes = quarantine.bytes("max_bytes");
+        let expose_bodies = quarantine.flag("expose_bodies");
+        quarantine.close();
+        table.close();
+        Self {
+            accounts,
+            defaults,
+            queues,
+            max_bytes,
+            expose_bodies,
+        }
+    }
+
+    /// The file that would name the one queue of the flags.
+    pub(super) fn single(queue: SingleQueue<'_>, problems: &mut Vec<Problem>) -> Self {
+        let name = match Kind::QueueName.accepts(queue.queue) {
+            true => Ok(queue.queue.to_owned()),
+            false => {
+                let found = describe_text(queue.queue);
+                Err(format!("found {found}, expected {}", Kind::QueueName))
+            }
+        };
+        let options = QueueOptions {
+            endpoint: flag("--mns.endpoint", read_endpoint(queue.endpoint), problems),
+            mode: flag("--mode", Ok(queue.mode), problems),
+            ..QueueOptions::default()
+        };
+        let entry = Entry {
+            name: flag("--mns.queue", name, problems),
+            options,
+            ..Entry::default()
+        };
+        Self {
+            queues: Field::Given(Place::default(), vec![entry]),
+            ..Self::default()
+        }
+    }
+}
+
+/// The value of a flag.
+fn flag<T>(name: &str, value: Result<T, String>, problems: &mut Vec<Problem>) -> Field<T> {
+    let place = Place::flag(name);
+    match value {
+        Ok(value) => Field::Given(place, value),
+        Err(text) => {
+            problems.push(place.problem(text));
+            Field::Invalid
+        }
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    fn read(place: Place, name: String, node: Node, problems: &mut Vec<Problem>) -> Self {
+        if !Kind::Label.accepts(&name) {
+            problems.push(place.problem(format!("the account's name must be {}", Kind::Label)));
+        }
+        let mut table = Table::open(place.clone(), node, "accounts.*", problems);
+        let account = Self {
+            place,
+            name,
+            access_key_id: table.secret("access_key_id"),
+            access_key_secret: table.secret("access_key_secret"),
+            security_token: table.secret("security_token"),
+            signature: table.choice(
+                "signature",
+                &[("v2", sign::Version::V2), ("v4", sign::Version::V4)],
+            ),
+            ca_file: table.text("ca_file"),
+            proxy: table.proxy("proxy"),
+        };
+        table.close();
+        account
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn read(place: Place, node: Node, problems: &mut Vec<Problem>) -> Self {
+        if node.value == Value::Null {
+            let text = "found nothing, expected a mapping with `name` or `prefix`; remove the dash";
+            problems.push(place.problem(text));
+            return Self {
+                name: Field::Invalid,
+                place,
+                ..Self::default()
+            };
+        }
+        let mut table = Table::open(place.clone(), node, "queues[]", problems);
+        let entry = Self {
+            place,
+            id: table.text("id"),
+            name: table.text("name"),
+            prefix: table.text("prefix"),
+            role: table.choice(
+                "role",
+                &[
+                    ("callback", Role::Callback),
+                    ("dead_letter", Role::DeadLetter),
+                ],
+            ),
+            options: QueueOptions::read(&mut table),
+        };
+        table.close();
+        entry
+    }
+}
+
+// === impl QueueOptions ===
+
+impl QueueOptions {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            endpoint: table.endpoint("endpoint"),
+            region: table.text("region"),
+            account: table.text("account"),
+            mode: table.choice("mode", &[("peek", Mode::Peek), ("consume", Mode::Consume)]),
+            tick: table.seconds("tick"),
+            long_poll: table.seconds("long_poll"),
+            workers: table.count("workers"),
+            streams_from: table.choice(
+                "streams_from",
+                &[
+                    ("events", StreamsFrom::Events),
+                    ("summary", StreamsFrom::Summary),
+                ],
+            ),
+        }
+    }
+
+    /// These options, and where they are absent, those of `defaults`.
+    pub(super) fn inherit(self, defaults: &Self) -> Self {
+        let defaults = defaults.clone();
+        Self {
+            endpoint: self.endpoint.or(defaults.endpoint),
+            region: self.region.or(defaults.region),
+            account: self.account.or(defaults.account),
+            mode: self.mode.or(defaults.mode),
+            tick: self.tick.or(defaults.tick),
+            long_poll: self.long_poll.or(defaults.long_poll),
+            workers: self.workers.or(defaults.workers),
+            streams_from: self.streams_from.or(defaults.streams_from),
+        }
+    }
+}

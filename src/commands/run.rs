@@ -1,0 +1,157 @@
+//! `run`: watches queues and serves metrics.
+
+use std::path::PathBuf;
+
+use crate::app;
+use crate::cli::{ListenAddress, UsageError};
+use crate::commands::block_on;
+use crate::config::{Config, SingleQueue};
+use crate::ledger::snapshot::Mode;
+
+/// Flags of `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Config file with the queues to watch
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        env = "VOD_CALLBACK_EXPORTER_CONFIG_FILE",
+        hide_env_values = true,
+        conflicts_with_all = ["mns_endpoint", "mns_queue", "mode"]
+    )]
+    config_file: Option<PathBuf>,
+    /// Without a config file: endpoint of MNS, as its console shows it
+    #[arg(
+        long = "mns.endpoint",
+        value_name = "URL",
+        env = "VOD_CALLBACK_EXPORTER_MNS_ENDPOINT",
+        hide_env_values = true
+    )]
+    mns_endpoint: Option<String>,
+    /// Without a config file: name of the one queue to watch
+    #[arg(
+        long = "mns.queue",
+        value_name = "NAME",
+        env = "VOD_CALLBACK_EXPORTER_MNS_QUEUE",
+        hide_env_values = true
+    )]
+    mns_queue: Option<String>,
+    /// Without a config file: peek (changes nothing) or consume (counts and DELETES every message) [default: peek]
+    #[arg(
+        long = "mode",
+        value_name = "MODE",
+        env = "VOD_CALLBACK_EXPORTER_MODE",
+        hide_env_values = true,
+        value_parser = parse_mode
+    )]
+    mode: Option<Mode>,
+    /// Address to serve metrics on: HOST:PORT, [IPV6]:PORT, or :PORT for all addresses
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        env = "VOD_CALLBACK_EXPORTER_WEB_LISTEN_ADDRESS",
+        hide_env_values = true,
+        default_value = ":10058"
+    )]
+    listen_address: ListenAddress,
+    /// Path of the metrics
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        env = "VOD_CALLBACK_EXPORTER_WEB_TELEMETRY_PATH",
+        hide_env_values = true,
+        default_value = "/metrics",
+        value_parser = parse_telemetry_path
+    )]
+    telemetry_path: String,
+}
+
+const AFTER_HELP: &str = "\
+Give either --config.file, or --mns.endpoint and --mns.queue. Without a file the AccessKey is read from \
+ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and, for temporary credentials, \
+ALIBABA_CLOUD_SECURITY_TOKEN.
+
+  vod-callback-exporter run --mns.endpoint=https://1234.mns.cn-shanghai.aliyuncs.com --mns.queue=vod-callbacks
+  vod-callback-exporter run --config.file=/etc/vod-callback-exporter.yaml --web.listen-address=:10058
+
+Ends with SIGTERM or SIGINT. Exit codes: 0 ended as asked, 1 cannot listen, 64 bad flags or config.";
+
+/// Runs until told to end.
+pub fn execute(args: &Args) -> anyhow::Result<()> {
+    let config = args.config()?;
+    announce(&config);
+    let options = app::Options {
+        listen_address: args.listen_address.clone(),
+        telemetry_path: args.telemetry_path.clone(),
+    };
+    block_on(app::run(config, options))
+}
+
+/// Says what deserves a look, and above all which queues are emptied.
+fn announce(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!(
+            path = %warning.place.path,
+            line = warning.place.line,
+            warning = %warning.text,
+            "The config has something that deserves a look."
+        );
+    }
+    for queue in &config.queues {
+        if queue.identity.mode == Mode::Consume {
+            tracing::warn!(
+                queue = %queue.identity.id,
+                "This queue is consumed: every message is deleted once it is counted."
+            );
+        }
+    }
+}
+
+fn parse_mode(text: &str) -> Result<Mode, &'static str> {
+    match text {
+        "peek" => Ok(Mode::Peek),
+        "consume" => Ok(Mode::Consume),
+        "tap" => Err("tap is not in this version, expected peek or consume"),
+        _ => Err("expected peek or consume"),
+    }
+}
+
+/// A path that no other endpoint has.
+fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    if !text.starts_with('/') || !text.bytes().all(is_plain) {
+        return Err("expected a path such as /metrics");
+    }
+    if text == "/" || text.starts_with("/-/") || text.starts_with("/api/") {
+        return Err("other pages are there, expected a path such as /metrics");
+    }
+    Ok(text.to_owned())
+}
+
+// === impl Args ===
+
+impl Args {
+    /// The config that the flags mean.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        if let Some(path) = &self.config_file {
+            return Ok(Config::load(path)?);
+        }
+        let missing = match (&self.mns_endpoint, &self.mns_queue) {
+            (Some(endpoint), Some(queue)) => {
+                let mode = self.mode.unwrap_or(Mode::Peek);
+                return Ok(Config::single(SingleQueue {
+                    endpoint,
+                    queue,
+                    mode,
+                })?);
+            }
+            (Some(_), None) => "found --mns.endpoint without --mns.queue; add the queue's name",
+            (None, Some(_)) => "found --mns.queue without --mns.endpoint; add the endpoint",
+            (None, None) => {
+                "found no queue to watch; give --config.file, or --mns.endpoint and --mns.queue"
+            }
+        };
+        Err(UsageError(missing.to_owned()).into())
+    }
+}

@@ -1,0 +1,297 @@
+//! Every option of the file: what the reader accepts and what the documentation says.
+
+use std::fmt::Write as _;
+
+use super::MAX_QUEUES;
+pub use super::value::Kind;
+
+/// One option.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfigOption {
+    /// Its path; `*` stands for a name of the user's, `[]` for any item of a list.
+    pub path: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What holds where it is absent, as prose or as it would be written.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// Whether it may also stand under `defaults`, for all queues that do not say otherwise.
+    pub inherited: bool,
+}
+
+const ID: &str =
+    "environment variable `ALIBABA_CLOUD_ACCESS_KEY_ID` in account `default`, else required";
+const SECRET: &str =
+    "environment variable `ALIBABA_CLOUD_ACCESS_KEY_SECRET` in account `default`, else required";
+const TOKEN: &str =
+    "environment variable `ALIBABA_CLOUD_SECURITY_TOKEN` in account `default`, else no token";
+const OTHER_FORM: &str = "the same as the option above";
+
+/// Every option, in the order of the documentation.
+pub const OPTIONS: &[ConfigOption] = &[
+    option(
+        "accounts",
+        Kind::Tables,
+        "account `default`",
+        "Credentials by a name of your choice. An account that is named nowhere needs no entry: `default` reads the environment.",
+    ),
+    option(
+        "accounts.*.access_key_id_file",
+        Kind::File,
+        ID,
+        "File that holds the AccessKey's id. Read again when the credentials are renewed.",
+    ),
+    option(
+        "accounts.*.access_key_id_env",
+        Kind::Variable,
+        OTHER_FORM,
+        "Environment variable that holds the AccessKey's id.",
+    ),
+    option(
+        "accounts.*.access_key_secret_file",
+        Kind::File,
+        SECRET,
+        "File that holds the AccessKey's secret.",
+    ),
+    option(
+        "accounts.*.access_key_secret_env",
+        Kind::Variable,
+        OTHER_FORM,
+        "Environment variable that holds the AccessKey's secret.",
+    ),
+    option(
+        "accounts.*.security_token_file",
+        Kind::File,
+        TOKEN,
+        "File that holds the token of temporary credentials.",
+    ),
+    option(
+        "accounts.*.security_token_env",
+        Kind::Variable,
+        OTHER_FORM,
+        "Environment variable that holds the token of temporary credentials.",
+    ),
+    option(
+        "accounts.*.signature",
+        Kind::Choice(&["v2", "v4"]),
+        "v2",
+        "Signature of requests. Every region takes `v2` (HMAC-SHA1); `v4` (HMAC-SHA256) needs the region.",
+    ),
+    option(
+        "accounts.*.ca_file",
+        Kind::File,
+        "the system's certificates",
+        "File with the PEM certificates to trust instead of the system's.",
+    ),
+    option(
+        "accounts.*.proxy",
+        Kind::Proxy,
+        "none; the environment is not asked",
+        "HTTP proxy for requests of this account.",
+    ),
+    option(
+        "defaults",
+        Kind::Table,
+        "empty",
+        "Options for all queues that do not say otherwise.",
+    ),
+    option(
+        "queues",
+        Kind::List,
+        "required",
+        "The queues to watch, at least one. An entry has either a `name` or a `prefix`.",
+    ),
+    option(
+        "queues[].name",
+        Kind::QueueName,
+        "required without `prefix`",
+        "Name of the queue in MNS.",
+    ),
+    option(
+        "queues[].prefix",
+        Kind::QueuePrefix,
+        "required without `name`",
+        "Watches every queue whose name begins so; empty for every queue of the endpoint. A queue that has an entry of its own keeps to that.",
+    ),
+    option(
+        "queues[].id",
+        Kind::Label,
+        "the name in MNS",
+        "Value of the label `queue`. Counters belong to it: a queue with another id starts at 0.",
+    ),
+    option(
+        "queues[].role",
+        Kind::Choice(&["callback", "dead_letter"]),
+        "callback",
+        "What the queue is for: VOD's callbacks, or what another queue's consumers gave up. A dead-letter queue is only peeked at.",
+    ),
+    inherited(
+        "queues[].endpoint",
+        Kind::Endpoint,
+        "required",
+        "Endpoint of MNS, as its console shows it.",
+    ),
+    inherited(
+        "queues[].region",
+        Kind::Region,
+        "from the endpoint's host",
+        "Region of the endpoint, for the label `mns_region` and signature `v4`. Needed only for a host of your own.",
+    ),
+    inherited(
+        "queues[].account",
+        Kind::Label,
+        "default",
+        "Account under `accounts` whose credentials are used.",
+    ),
+    inherited(
+        "queues[].mode",
+        Kind::Choice(&["peek", "consume"]),
+        "peek",
+        "`peek` looks at a queue that somebody else consumes and changes nothing. `consume` receives every message, counts it and DELETES it: for a queue of the exporter's own.",
+    ),
+    inherited(
+        "queues[].tick",
+        Kind::Seconds(10, 3_600),
+        "60s",
+        "Time between reads of the queue's attributes, and in `peek` of its messages. Every read is billed.",
+    ),
+    inherited(
+        "queues[].long_poll",
+        Kind::Seconds(1, 30),
+        "30s",
+        "`consume`: how long a receive waits for messages. Every receive is billed.",
+    ),
+    inherited(
+        "queues[].workers",
+        Kind::Count(1, 64),
+        "4",
+        "`consume`: the most receives at a time. How many there are follows the backlog.",
+    ),
+    inherited(
+        "queues[].streams_from",
+        Kind::Choice(&["events", "summary"]),
+        "events",
+        "What counts transcoded streams: `StreamTranscodeComplete` events, or, where those are not subscribed to, the list in `TranscodeComplete`.",
+    ),
+    option(
+        "quarantine",
+        Kind::Table,
+        "as below",
+        "What becomes of messages that cannot be decoded.",
+    ),
+    option(
+        "quarantine.max_bytes",
+        Kind::Bytes(1 << 16, 1 << 28),
+        "4MiB",
+        "Size of the bodies kept, over all queues. The oldest leave first, counted.",
+    ),
+    option(
+        "quarantine.expose_bodies",
+        Kind::Flag,
+        "false",
+        "Whether the API shows the bodies, which hold titles and URLs of videos.",
+    ),
+];
+
+/// The options under `table`: a path of [`OPTIONS`], empty for the top of the file. Each with its own key.
+pub(super) fn options_of(
+    table: &str,
+) -> impl Iterator<Item = (&'static str, &'static ConfigOption)> {
+    let is_defaults = table == "defaults";
+    let parent = if is_defaults { "queues[]" } else { table };
+    OPTIONS.iter().filter_map(move |option| {
+        let (head, key) = option.path.rsplit_once('.').unwrap_or(("", option.path));
+        (head == parent && (option.inherited || !is_defaults)).then_some((key, option))
+    })
+}
+
+/// The documentation of the file, as Markdown.
+pub fn render() -> String {
+    let mut page = format!("{HEAD}| option | takes | default | meaning |\n|---|---|---|---|\n");
+    for option in OPTIONS {
+        let mark = if option.inherited { " *" } else { "" };
+        // Writing to a String cannot fail.
+        _ = writeln!(
+            page,
+            "| `{}`{mark} | {} | {} | {} |",
+            option.path,
+            option.kind,
+            default_cell(option),
+            option.meaning
+        );
+    }
+    _ = write!(
+        page,
+        "{}",
+        TAIL.replace("{MAX_QUEUES}", &MAX_QUEUES.to_string())
+    );
+    page
+}
+
+/// A default that could be written into the file is set as code.
+fn default_cell(option: &ConfigOption) -> String {
+    let literal = matches!(
+        option.kind,
+        Kind::Choice(_) | Kind::Count(..) | Kind::Seconds(..) | Kind::Bytes(..) | Kind::Flag
+    ) || option.default == "default";
+    if literal {
+        format!("`{}`", option.default)
+    } else {
+        option.default.to_owned()
+    }
+}
+
+const fn option(
+    path: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> ConfigOption {
+    ConfigOption {
+        path,
+        kind,
+        default,
+        meaning,
+        inherited: false,
+    }
+}
+
+const fn inherited(
+    path: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> ConfigOption {
+    ConfigOption {
+        path,
+        kind,
+        default,
+        meaning,
+        inherited: true,
+    }
+}
+
+const HEAD: &str = "\
+# Config file
+
+<!-- Written from src/config/options.rs by `UPDATE_DOCS=1 cargo test --test config`. Change it there. -->
+
+`vod-callback-exporter run --config.file=FILE` reads one YAML file;
+`vod-callback-exporter check-config --config.file=FILE` says everything that is wrong with it. A commented example with every
+option is `config/vod-callback-exporter.example.yaml`. Flags of the process, such as the address to listen on, are not in
+the file: see `vod-callback-exporter run --help`.
+
+Options marked * may also stand under `defaults`, without `queues[].`.
+
+";
+
+const TAIL: &str = "
+- Times are written with their unit: `90s`, `1m 30s`, `1h`. A day (`1d`) is 24 hours. Sizes are bytes or have a unit: `4MiB`,
+  `500kB`.
+- Paths of files are relative to the directory of the config file.
+- Secrets are never written into the file. It names a file (`.._file`) or an environment variable (`.._env`), one of the two.
+- There are at most {MAX_QUEUES} queues, discovered ones included. No two entries may mean the same queue in MNS or have the
+  same id.
+- An `http` endpoint on a public network is warned about: its requests can be read on their way.
+";

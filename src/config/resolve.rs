@@ -1,0 +1,295 @@
+//! From options as written to the config as meant: defaults, inheritance, and what options mean together.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::accounts::Accounts;
+use super::problem::{Place, Problem};
+use super::raw::{Entry, File, QueueOptions};
+use super::table::Field;
+use super::{Config, Discovery, Endpoint, MAX_QUEUES, Quarantine, QueueConfig};
+use crate::aliyun::sign;
+use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
+
+const TICK: Duration = Duration::from_secs(60);
+const LONG_POLL: Duration = Duration::from_secs(30);
+const WORKERS: usize = 4;
+const QUARANTINE_BYTES: u64 = 4 << 20;
+
+const NO_QUEUES: &str =
+    "found no entry, expected at least one; add an entry with `endpoint` and `name`";
+
+/// The config that `file` means. It can be trusted only if no problem was added.
+pub(super) fn resolve(file: File, directory: Option<&Path>, problems: &mut Vec<Problem>) -> Config {
+    let entries = entries(file.queues, problems);
+    let directory = directory.unwrap_or(Path::new(""));
+    let mut accounts = Accounts::new(file.accounts, directory, problems);
+    let mut warnings = Vec::new();
+    let resolved: Vec<Resolved> = entries
+        .into_iter()
+        .filter_map(|entry| {
+            let reader = EntryReader {
+                place: entry.place.clone(),
+                problems,
+                warnings: &mut warnings,
+            };
+            reader.read(entry, &file.defaults, &mut accounts)
+        })
+        .collect();
+    find_duplicates(&resolved, problems);
+    warnings.sort();
+    warnings.dedup();
+
+    let (mut queues, mut discoveries) = (Vec::new(), Vec::new());
+    for Resolved { prefix, queue, .. } in resolved {
+        match prefix {
+            Some(prefix) => discoveries.push(Discovery {
+                prefix,
+                template: queue,
+            }),
+            None => queues.push(queue),
+        }
+    }
+    queues.sort_by(|a, b| a.identity.id.cmp(&b.identity.id));
+    Config {
+        queues,
+        discoveries,
+        quarantine: Quarantine {
+            max_bytes: file.max_bytes.value().unwrap_or(QUARANTINE_BYTES),
+            expose_bodies: file.expose_bodies.value().unwrap_or(false),
+        },
+        warnings,
+    }
+}
+
+/// An entry of `queues` that is right in itself.
+struct Resolved {
+    place: Place,
+    prefix: Option<Arc<str>>,
+    queue: QueueConfig,
+}
+
+struct EntryReader<'a> {
+    place: Place,
+    problems: &'a mut Vec<Problem>,
+    warnings: &'a mut Vec<Problem>,
+}
+
+/// Which queues of an endpoint an entry is about.
+enum Target {
+    Name(String),
+    Prefix(String),
+}
+
+/// The entries, which must be some and not too many.
+fn entries(queues: Field<Vec<Entry>>, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    let (place, entries) = match queues {
+        Field::Given(place, entries) => (place, entries),
+        Field::Absent => (Place::default().key(None, "queues"), Vec::new()),
+        Field::Invalid => return Vec::new(),
+    };
+    match entries.len() {
+        0 => problems.push(place.problem(NO_QUEUES)),
+        count if count > MAX_QUEUES => problems.push(place.problem(format!(
+            "found {count} entries, expected at most {MAX_QUEUES}; split them between processes"
+        ))),
+        _ => {}
+    }
+    entries
+}
+
+/// Entries for one queue of MNS, or with one id, or whose prefixes overlap.
+fn find_duplicates(entries: &[Resolved], problems: &mut Vec<Problem>) {
+    let (mut by_name, mut by_id) = (HashMap::new(), HashMap::new());
+    let (prefixes, named): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|entry| entry.prefix.is_some());
+    for entry in named {
+        let identity = &entry.queue.identity;
+        let first = by_name
+            .entry((&identity.endpoint, &identity.mns_queue))
+            .or_insert(&entry.place);
+        if *first != &entry.place {
+            problems.push(entry.place.problem(format!(
+                "found queue `{}` of {}, which {first} is about already; remove one of the two",
+                identity.mns_queue, identity.endpoint
+            )));
+            continue;
+        }
+        let first = by_id.entry(&identity.id).or_insert(&entry.place);
+        if *first != &entry.place {
+            problems.push(entry.place.problem(format!(
+                "found id `{}`, which {first} has already; give one of the two another `id`",
+                identity.id
+            )));
+        }
+    }
+    for (index, entry) in prefixes.iter().enumerate() {
+        let overlapping = prefixes
+            .iter()
+            .take(index)
+            .find(|other| overlap(entry, other));
+        if let Some(first) = overlapping {
+            problems.push(entry.place.problem(format!(
+                "found a prefix that means queues of {} too; remove one of the two, or choose prefixes \
+                 of which neither begins with the other",
+                first.place
+            )));
+        }
+    }
+}
+
+fn overlap(a: &Resolved, b: &Resolved) -> bool {
+    let (Some(left), Some(right)) = (&a.prefix, &b.prefix) else {
+        return false;
+    };
+    a.queue.endpoint == b.queue.endpoint
+        && (left.starts_with(&**right) || right.starts_with(&**left))
+}
+
+// === impl EntryReader ===
+
+impl EntryReader<'_> {
+    fn read(
+        mut self,
+        entry: Entry,
+        defaults: &QueueOptions,
+        accounts: &mut Accounts<'_>,
+    ) -> Option<Resolved> {
+        self.warn_without_effect(&entry.options, defaults);
+        let options = entry.options.inherit(defaults);
+        let account = accounts.find(&options.account, self.problems);
+        let endpoint = self.endpoint(options.endpoint);
+        let target = self.target(&entry.id, entry.name, entry.prefix);
+        let role = entry.role.value().unwrap_or_default();
+        let mode = self.mode(&options.mode, role, target.as_ref());
+        let (account, endpoint, target) = (account?, endpoint?, target?);
+
+        let region = options.region.value();
+        let region = region.as_deref().or(endpoint.region()).unwrap_or_default();
+        if account.signature == sign::Version::V4 && region.is_empty() {
+            self.problem(format!(
+                "the region of {endpoint} is unknown, which signature `v4` needs; add `region`"
+            ));
+        }
+        let (prefix, name) = match target {
+            Target::Name(name) => (None, name),
+            Target::Prefix(prefix) => (Some(Arc::from(prefix)), String::new()),
+        };
+        let identity = QueueIdentity {
+            id: Arc::from(entry.id.value().unwrap_or_else(|| name.clone())),
+            mns_queue: Arc::from(name),
+            endpoint: Arc::from(endpoint.as_str()),
+            account: Arc::from(endpoint.account().unwrap_or_default()),
+            region: Arc::from(region),
+            mode,
+            role,
+        };
+        let queue = QueueConfig {
+            identity: Arc::new(identity),
+            endpoint,
+            account,
+            tick: options.tick.value().unwrap_or(TICK),
+            long_poll: options.long_poll.value().unwrap_or(LONG_POLL),
+            workers: options.workers.value().unwrap_or(WORKERS),
+            streams_from: options.streams_from.value().unwrap_or_default(),
+        };
+        Some(Resolved {
+            place: self.place,
+            prefix,
+            queue,
+        })
+    }
+
+    fn endpoint(&mut self, field: Field<Endpoint>) -> Option<Endpoint> {
+        match field {
+            Field::Given(place, endpoint) => {
+                if endpoint.is_exposed() {
+                    self.warnings.push(place.problem(format!(
+                        "requests to {endpoint} can be read on their way; use `https`, or the endpoint of the VPC"
+                    )));
+                }
+                Some(endpoint)
+            }
+            Field::Absent => {
+                self.problem("found no `endpoint`; add it here or under `defaults`");
+                None
+            }
+            Field::Invalid => None,
+        }
+    }
+
+    fn target(
+        &mut self,
+        id: &Field<String>,
+        name: Field<String>,
+        prefix: Field<String>,
+    ) -> Option<Target> {
+        match (name, prefix) {
+            (Field::Given(_, name), Field::Absent) => Some(Target::Name(name)),
+            (Field::Absent, Field::Given(_, prefix)) => {
+                if let Some(id) = id.place() {
+                    self.problems.push(id.problem(
+                        "found beside `prefix`, whose queues have their names as ids; remove it",
+                    ));
+                }
+                Some(Target::Prefix(prefix))
+            }
+            (Field::Absent, Field::Absent) => {
+                self.problem(
+                    "found neither `name` nor `prefix`; add the queue's name in MNS as `name`",
+                );
+                None
+            }
+            (Field::Given(..), Field::Given(place, _)) => {
+                self.problems
+                    .push(place.problem("found `name` too, expected one of the two; remove one"));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The mode, which deletes only where that can be meant.
+    fn mode(&mut self, field: &Field<Mode>, role: Role, target: Option<&Target>) -> Mode {
+        let Field::Given(place, Mode::Consume) = field else {
+            return Mode::Peek;
+        };
+        match (role, target) {
+            (Role::DeadLetter, _) => self.problem(format!(
+                "found role `dead_letter` with mode `consume` ({place}), which would delete the messages that are \
+                 kept there to be looked at; add `mode: peek`"
+            )),
+            (_, Some(Target::Prefix(prefix))) if prefix.is_empty() => self.problem(format!(
+                "found an empty prefix with mode `consume` ({place}), which would delete the messages of every queue \
+                 of the endpoint; give a prefix"
+            )),
+            (_, Some(Target::Prefix(prefix))) => self.warnings.push(self.place.problem(format!(
+                "mode `consume` deletes the messages of every queue whose name begins with `{prefix}`, dead-letter \
+                 queues included"
+            ))),
+            _ => {}
+        }
+        Mode::Consume
+    }
+
+    /// Options of the entry itself that a peeking queue makes no use of.
+    fn warn_without_effect(&mut self, options: &QueueOptions, defaults: &QueueOptions) {
+        let mode = options.mode.clone().or(defaults.mode.clone());
+        if let Field::Given(_, Mode::Consume) | Field::Invalid = mode {
+            return;
+        }
+        for place in [options.workers.place(), options.long_poll.place()]
+            .into_iter()
+            .flatten()
+        {
+            self.warnings
+                .push(place.problem("has no effect in mode `peek`"));
+        }
+    }
+
+    fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(self.place.problem(text));
+    }
+}

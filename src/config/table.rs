@@ -1,0 +1,346 @@
+//! Reading a mapping of the file key by key, collecting every problem on the way.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::endpoint::Endpoint;
+use super::node::{Node, Value};
+use super::options::{Kind, options_of};
+use super::problem::{Place, Problem, nearest};
+use super::value::{parse_bytes, parse_duration};
+use crate::secret::SecretSource;
+
+/// Keys under which a secret would stand in the file itself.
+const SECRETS: [&str; 3] = ["access_key_id", "access_key_secret", "security_token"];
+
+/// Words that the design has a place for and this version does nothing with.
+const NOT_YET: [&str; 1] = ["tap"];
+
+/// An option's value as far as the file gives one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Field<T> {
+    /// The file does not mention it.
+    #[default]
+    Absent,
+    /// What the file says is reported as a problem already.
+    Invalid,
+    /// What the file says, and where.
+    Given(Place, T),
+}
+
+/// A mapping of the file whose keys are taken one after the other.
+pub(super) struct Table<'p> {
+    /// Where the mapping stands.
+    pub(super) place: Place,
+    /// Problems found so far.
+    pub(super) problems: &'p mut Vec<Problem>,
+    schema: &'static str,
+    entries: Vec<(String, Node)>,
+}
+
+// === impl Field ===
+
+impl<T> Field<T> {
+    /// This one unless the file does not mention it, else `other`.
+    pub(super) fn or(self, other: Self) -> Self {
+        match self {
+            Self::Absent => other,
+            given => given,
+        }
+    }
+
+    /// The value, if there is one.
+    pub(super) fn value(self) -> Option<T> {
+        match self {
+            Self::Given(_, value) => Some(value),
+            Self::Absent | Self::Invalid => None,
+        }
+    }
+
+    /// Where the value stands, if there is one.
+    pub(super) fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Given(place, _) => Some(place),
+            Self::Absent | Self::Invalid => None,
+        }
+    }
+
+    /// The value read further; `read` tells what is wrong with it.
+    fn and_then<U>(
+        self,
+        problems: &mut Vec<Problem>,
+        read: impl FnOnce(T) -> Result<U, String>,
+    ) -> Field<U> {
+        match self {
+            Self::Absent => Field::Absent,
+            Self::Invalid => Field::Invalid,
+            Self::Given(place, value) => match read(value) {
+                Ok(value) => Field::Given(place, value),
+                Err(text) => {
+                    problems.push(place.problem(text));
+                    Field::Invalid
+                }
+            },
+        }
+    }
+}
+
+// === impl Table ===
+
+impl<'p> Table<'p> {
+    /// Opens the mapping that `schema` describes; nothing is an empty one.
+    pub(super) fn open(
+        place: Place,
+        node: Node,
+        schema: &'static str,
+        problems: &'p mut Vec<Problem>,
+    ) -> Self {
+        let entries = mapping(&place, node, &Kind::Table, problems);
+        Self {
+            place,
+            problems,
+            schema,
+            entries,
+        }
+    }
+
+    /// Takes the mapping under `key`, which `schema` describes.
+    pub(super) fn table(&mut self, key: &str, schema: &'static str) -> Table<'_> {
+        let (place, node) = self.take(key).unwrap_or_else(|| self.nothing(key));
+        Table::open(place, node, schema, self.problems)
+    }
+
+    /// Takes the mapping from names to mappings under `key`.
+    pub(super) fn tables(&mut self, key: &str) -> Vec<(Place, String, Node)> {
+        let (place, node) = self.take(key).unwrap_or_else(|| self.nothing(key));
+        mapping(&place, node, &Kind::Tables, self.problems)
+            .into_iter()
+            .map(|(name, node)| (place.key(node.line, &name), name, node))
+            .collect()
+    }
+
+    /// Takes the list under `key`; none if the file does not mention it or has something else there.
+    pub(super) fn list(&mut self, key: &str) -> Field<Vec<(Place, Node)>> {
+        self.field(key, |place, value, kind| match value {
+            Value::List(items) => Ok(items
+                .into_iter()
+                .enumerate()
+                .map(|(index, node)| (place.item(node.line, index), node))
+                .collect()),
+            other => Err(unexpected(&other, kind)),
+        })
+    }
+
+    /// Takes a text that fits the option's kind.
+    pub(super) fn text(&mut self, key: &str) -> Field<String> {
+        self.field(key, |_, value, kind| match value {
+            Value::Text(text) if kind.accepts(&text) => Ok(text),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) if kind.accepts("x") => {
+                Err(format!("{}; put it into quotes", unexpected(&value, kind)))
+            }
+            other => Err(unexpected(&other, kind)),
+        })
+    }
+
+    /// Takes one of the option's words and gives what it stands for.
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Field<T> {
+        self.field(key, |_, value, kind| {
+            let Value::Text(text) = &value else {
+                return Err(unexpected(&value, kind));
+            };
+            match words.iter().find(|(word, _)| word == text) {
+                Some((_, meant)) => Ok(*meant),
+                None if NOT_YET.contains(&text.as_str()) => Err(format!(
+                    "{}; `{text}` is not in this version",
+                    unexpected(&value, kind)
+                )),
+                None => Err(unexpected(&value, kind)),
+            }
+        })
+    }
+
+    /// Takes `true` or `false`.
+    pub(super) fn flag(&mut self, key: &str) -> Field<bool> {
+        self.field(key, |_, value, kind| match value {
+            Value::Bool(flag) => Ok(flag),
+            other => Err(unexpected(&other, kind)),
+        })
+    }
+
+    /// Takes a whole number.
+    pub(super) fn count(&mut self, key: &str) -> Field<usize> {
+        self.field(key, |_, value, kind| {
+            let count = match (&value, kind) {
+                (Value::Int(count), Kind::Count(min, max)) => u64::try_from(*count)
+                    .ok()
+                    .filter(|count| (min..=max).contains(&count)),
+                _ => None,
+            };
+            count
+                .and_then(|count| usize::try_from(count).ok())
+                .ok_or_else(|| unexpected(&value, kind))
+        })
+    }
+
+    /// Takes a time in whole seconds.
+    pub(super) fn seconds(&mut self, key: &str) -> Field<Duration> {
+        self.field(key, |_, value, kind| {
+            let duration = match (&value, kind) {
+                (Value::Text(text), Kind::Seconds(min, max)) => {
+                    parse_duration(text).filter(|duration| {
+                        duration.subsec_nanos() == 0 && (min..=max).contains(&duration.as_secs())
+                    })
+                }
+                _ => None,
+            };
+            duration.ok_or_else(|| match &value {
+                Value::Int(number) => {
+                    format!(
+                        "{}; add a unit, such as `{number}s`",
+                        unexpected(&value, kind)
+                    )
+                }
+                _ => unexpected(&value, kind),
+            })
+        })
+    }
+
+    /// Takes a size in bytes.
+    pub(super) fn bytes(&mut self, key: &str) -> Field<u64> {
+        self.field(key, |_, value, kind| {
+            let size = match &value {
+                Value::Text(text) => parse_bytes(text),
+                Value::Int(size) => u64::try_from(*size).ok(),
+                _ => None,
+            };
+            let Kind::Bytes(min, max) = kind else {
+                return Err(unexpected(&value, kind));
+            };
+            size.filter(|size| (min..=max).contains(size))
+                .ok_or_else(|| unexpected(&value, kind))
+        })
+    }
+
+    /// Takes an endpoint.
+    pub(super) fn endpoint(&mut self, key: &str) -> Field<Endpoint> {
+        let text = self.text(key);
+        text.and_then(self.problems, |text| read_endpoint(&text))
+    }
+
+    /// Takes the URL of a proxy.
+    pub(super) fn proxy(&mut self, key: &str) -> Field<Url> {
+        let text = self.text(key);
+        text.and_then(self.problems, |text| match Endpoint::parse(&text) {
+            Ok(proxy) => Ok(proxy.url().clone()),
+            Err(_) => Err(unexpected(&Value::Text(text), Kind::Proxy)),
+        })
+    }
+
+    /// Takes a secret by reference: `{key}_file` or `{key}_env`, never both, and never the secret itself.
+    pub(super) fn secret(&mut self, key: &str) -> Field<SecretSource> {
+        let file = self.text(&format!("{key}_file"));
+        let variable = self.text(&format!("{key}_env"));
+        if let Some((place, _)) = self.take(key) {
+            self.problems.push(place.problem(format!(
+                "found a value (not shown), expected no secret in this file; put it into a file and name that as \
+                 `{key}_file`, or name an environment variable as `{key}_env`"
+            )));
+            return Field::Invalid;
+        }
+        match (file, variable) {
+            (Field::Given(..), Field::Given(place, _)) => {
+                let text = format!("found `{key}_file` too, expected one of the two; remove one");
+                self.problems.push(place.problem(text));
+                Field::Invalid
+            }
+            (Field::Given(place, path), _) => Field::Given(place, SecretSource::File(path.into())),
+            (_, Field::Given(place, name)) => Field::Given(place, SecretSource::Env(name)),
+            (Field::Absent, Field::Absent) => Field::Absent,
+            _ => Field::Invalid,
+        }
+    }
+
+    /// Reports the keys that were not taken.
+    pub(super) fn close(self) {
+        let known: Vec<&str> = options_of(self.schema).map(|(key, _)| key).collect();
+        for (key, node) in self.entries {
+            let place = self.place.key(node.line, &super::node::plain(&key));
+            let remedy = match nearest(&key, known.iter().copied()) {
+                _ if SECRETS.contains(&key.as_str()) => {
+                    "credentials stand under `accounts`, by file or environment variable".to_owned()
+                }
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("expected one of {}; remove it", known.join(", ")),
+            };
+            self.problems
+                .push(place.problem(format!("unknown key; {remedy}")));
+        }
+    }
+
+    fn field<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&Place, Value, Kind) -> Result<T, String>,
+    ) -> Field<T> {
+        let Some((place, node)) = self.take(key) else {
+            return Field::Absent;
+        };
+        let result = match options_of(self.schema).find(|(known, _)| *known == key) {
+            Some((_, option)) => match node.value {
+                Value::Null => Err(format!(
+                    "found nothing, expected {}; give a value or remove the key",
+                    option.kind
+                )),
+                value => read(&place, value, option.kind),
+            },
+            None => Err("unknown key; remove it".to_owned()),
+        };
+        Field::Given(place, result).and_then(self.problems, |result| result)
+    }
+
+    fn take(&mut self, key: &str) -> Option<(Place, Node)> {
+        let index = self.entries.iter().position(|(name, _)| name == key)?;
+        let (_, node) = self.entries.remove(index);
+        Some((self.place.key(node.line, key), node))
+    }
+
+    fn nothing(&self, key: &str) -> (Place, Node) {
+        let node = Node {
+            line: None,
+            value: Value::Null,
+        };
+        (self.place.key(None, key), node)
+    }
+}
+
+/// Reads an endpoint, or tells what is wrong with it.
+pub(super) fn read_endpoint(text: &str) -> Result<Endpoint, String> {
+    Endpoint::parse(text).map_err(|error| {
+        let found = super::node::describe_text(text);
+        format!(
+            "found {found}, expected {error}, such as `https://1234.mns.cn-shanghai.aliyuncs.com`"
+        )
+    })
+}
+
+fn mapping(
+    place: &Place,
+    node: Node,
+    kind: &Kind,
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, Node)> {
+    match node.value {
+        Value::Map(entries) => entries,
+        Value::Null => Vec::new(),
+        other => {
+            problems.push(place.problem(unexpected(&other, *kind)));
+            Vec::new()
+        }
+    }
+}
+
+/// What was found and what is expected.
+pub(super) fn unexpected(value: &Value, kind: Kind) -> String {
+    format!("found {}, expected {kind}", value.describe())
+}
