@@ -1,1 +1,114 @@
-//! .
+//! What the exporter shows of itself and of the ledger: one catalogue of names, one writer, one exposition.
+//!
+//! Counters and gauges about queues come from a [`Snapshot`] of the ledger at scrape, so that no series can outlive its
+//! queue. The exporter's own and the process's metrics are kept by a private registry of the `prometheus` crate; every
+//! type of that crate stays in this room.
+
+pub mod catalogue;
+pub mod exposition;
+
+mod ledger;
+mod registry;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
+
+pub use exposition::Format;
+pub use requests::QueueRequests;
+
+use self::catalogue::{BUILD_INFO, PROCESSING, REQUEST_DURATION, REQUESTS};
+use self::exposition::Writer;
+use crate::ledger::Snapshot;
+
+/// The metrics that the process keeps itself, and the renderer of all.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    durations: HistogramVec,
+    queues: RwLock<BTreeMap<Box<str>, QueueRequests>>,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// A registry of its own with the process's metrics and the build's.
+    ///
+    /// Fails only if two metrics of the catalogue clash.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        let build = IntGaugeVec::new(
+            Opts::new(BUILD_INFO.name, BUILD_INFO.help),
+            BUILD_INFO.labels,
+        )?;
+        build
+            .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
+            .set(1);
+        registry.register(Box::new(build))?;
+        let options = HistogramOpts::new(REQUEST_DURATION.name, REQUEST_DURATION.help).buckets(
+            PROCESSING
+                .millis
+                .iter()
+                .map(|millis| std::time::Duration::from_millis(*millis).as_secs_f64())
+                .collect(),
+        );
+        let durations = HistogramVec::new(options, REQUEST_DURATION.labels)?;
+        registry.register(Box::new(durations.clone()))?;
+        Ok(Self {
+            registry,
+            durations,
+            queues: RwLock::default(),
+        })
+    }
+
+    /// The counters of one queue's calls; the same ones each time it is asked for.
+    pub fn queue_requests(&self, queue: &str) -> QueueRequests {
+        let known = self
+            .queues
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(queue)
+            .cloned();
+        known.unwrap_or_else(|| {
+            self.queues
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(queue.into())
+                .or_insert_with(|| QueueRequests::new(self.durations.clone()))
+                .clone()
+        })
+    }
+
+    /// Ends the series of a queue's calls. Handles that are still held count into nothing.
+    pub fn remove_queue(&self, queue: &str) {
+        self.queues
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(queue);
+    }
+
+    /// Appends the exposition of `snapshot` and of the process to `out`. `skew_millis` is the local clock minus the
+    /// server's, unknown before the first answer.
+    pub fn render(
+        &self,
+        snapshot: &Snapshot,
+        skew_millis: Option<i64>,
+        format: Format,
+        out: &mut String,
+    ) {
+        let mut writer = Writer::new(out, format);
+        ledger::write(snapshot, skew_millis, &mut writer);
+        let mut family = writer.family(&REQUESTS);
+        for (queue, requests) in &*self.queues.read().unwrap_or_else(PoisonError::into_inner) {
+            requests.write(queue, &mut family);
+        }
+        registry::write(&self.registry.gather(), &mut writer);
+        writer.finish();
+    }
+}

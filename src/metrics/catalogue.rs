@@ -1,0 +1,423 @@
+//! The one list of the metrics that this version exports.
+//!
+//! The exposition takes names, types and HELP texts from here, `docs/metrics.md` is rendered from here, and tests hold
+//! the two against each other, so that a name exists in one place.
+
+use crate::ledger::counts::{DELIVERY_BOUNDS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS};
+use crate::vod::event::{Definition, EventType, Status, Undecodable};
+use crate::vod::fault::{ErrorCode, Fault};
+
+/// One metric family.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The name as queries use it: with `_total` for a counter and `_info` for an info.
+    pub name: &'static str,
+    /// What kind of family it is.
+    pub kind: Kind,
+    /// Names of its labels, in the order of the exposition.
+    pub labels: &'static [&'static str],
+    /// HELP text: meaning and unit. Free of backslashes, quotes and line breaks.
+    pub help: &'static str,
+    /// How a rule aggregates it where several replicas report the same queue.
+    pub over_replicas: &'static str,
+    /// When it is absent, and which of its series start at 0.
+    pub presence: &'static str,
+}
+
+/// The type of a family.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Only ever grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Labels with the constant value 1; a gauge in the text format.
+    Info,
+    /// A classic histogram.
+    Histogram(Bounds),
+}
+
+/// Bucket bounds of a histogram.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// In milliseconds, the unit in which the ledger counts.
+    pub millis: &'static [u64],
+    /// As label pairs `,le="0.5"` in seconds. The same in both formats, so that what a scraper negotiates cannot change
+    /// a series.
+    pub le: &'static [&'static str],
+}
+
+/// A label name and its values.
+#[derive(Clone, Copy, Debug)]
+pub struct Label {
+    /// The name.
+    pub name: &'static str,
+    /// What it tells.
+    pub meaning: &'static str,
+    /// All values where the set is fixed; empty where it is not.
+    pub values: fn() -> Vec<&'static str>,
+}
+
+macro_rules! le {
+    ($($bound:literal)+) => { &[$(concat!(",le=\"", $bound, "\"")),+] };
+}
+
+macro_rules! families {
+    ($($ident:ident $name:literal $kind:expr, [$($label:literal)*], $over:literal, $help:literal, $presence:literal;)+) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $help)]
+            pub static $ident: Family = Family {
+                name: $name,
+                kind: $kind,
+                labels: &[$($label),*],
+                help: $help,
+                over_replicas: $over,
+                presence: $presence,
+            };
+        )+
+
+        /// All families, in the order of the documentation.
+        pub static ALL: &[&Family] = &[$(&$ident),+];
+    };
+}
+
+/// Buckets of transcode times.
+pub const TRANSCODE: Bounds = Bounds {
+    millis: TRANSCODE_BOUNDS,
+    le: le!["5.0" "15.0" "30.0" "60.0" "120.0" "300.0" "600.0" "1800.0" "3600.0" "7200.0" "14400.0" "43200.0" "86400.0"],
+};
+/// Buckets of delivery and message wait times.
+pub const DELIVERY: Bounds = Bounds {
+    millis: DELIVERY_BOUNDS,
+    le: le!["0.5" "1.0" "2.0" "5.0" "10.0" "30.0" "60.0" "300.0" "1800.0" "3600.0" "21600.0" "86400.0"],
+};
+/// Buckets of processing and request times.
+pub const PROCESSING: Bounds = Bounds {
+    millis: PROCESSING_BOUNDS,
+    le: le!["0.005" "0.01" "0.025" "0.05" "0.1" "0.25" "0.5" "1.0" "2.5" "5.0" "10.0" "30.0" "60.0"],
+};
+
+families! {
+    QUEUE_INFO "mns_queue_info" Kind::Info,
+        ["queue" "mns_queue" "account" "mns_region" "mode"], "max",
+        "The configured queue: its name in MNS, account, region and the mode in which it is read. Constant 1.",
+        "present for every configured queue";
+    QUEUE_UP "mns_queue_up" Kind::Gauge, ["queue"], "max",
+        "Whether the last read of the queue succeeded: 1 or 0.",
+        "absent until the first read has ended";
+    QUEUE_MESSAGES "mns_queue_messages" Kind::Gauge, ["queue" "state"], "max",
+        "Approximate number of messages in the queue as MNS reports it, from the last tick.",
+        "absent while the attributes cannot be read or the counters are not trusted; all three states or none";
+    QUEUE_DEPTH_TRUSTED "mns_queue_depth_trusted" Kind::Gauge, ["queue"], "min",
+        "Whether the depth counters of MNS can be believed: 0 once all three read 0 while messages are seen, else 1.",
+        "absent before there is any evidence";
+    QUEUE_OLDEST_MESSAGE "mns_queue_oldest_message_timestamp_seconds" Kind::Gauge, ["queue"], "min",
+        "EnqueueTime of the oldest message known to be in the queue, in Unix seconds; in peek of a sample, so that the true age can be higher.",
+        "absent while the queue is empty or nothing is known";
+    QUEUE_EMPTY "mns_queue_empty" Kind::Gauge, ["queue"], "min",
+        "Whether the last read found no message: 1 or 0.",
+        "absent until the first read has succeeded";
+    QUEUE_PROGRESS "mns_queue_progress_timestamp_seconds" Kind::Gauge, ["queue"], "max",
+        "Time of the last evidence that somebody takes messages from the queue, in Unix seconds.",
+        "absent before the first evidence";
+    QUEUE_RETENTION "mns_queue_retention_seconds" Kind::Gauge, ["queue"], "max",
+        "For how long MNS keeps a message of the queue, in seconds.",
+        "absent until the attributes have been read";
+    QUEUE_VISIBILITY_TIMEOUT "mns_queue_visibility_timeout_seconds" Kind::Gauge, ["queue"], "max",
+        "For how long MNS hides a message that was received, in seconds.",
+        "absent until the attributes have been read";
+    QUEUE_DEQUEUE_COUNT_MAX "mns_queue_dequeue_count_max" Kind::Gauge, ["queue"], "max",
+        "Largest DequeueCount among the messages seen in the queue: a high value is a poison message.",
+        "absent until messages could be looked at";
+    MESSAGES_SEEN "mns_messages_seen_total" Kind::Counter, ["queue"], "sum; max in peek",
+        "Distinct messages seen: events, duplicates and decode failures. In peek a subset of the messages sent.",
+        "starts at 0";
+    MESSAGE_REDELIVERIES "mns_message_redeliveries_total" Kind::Counter, ["queue"], "sum; max in peek",
+        "Deliveries of a message beyond its first, to whomever.",
+        "starts at 0";
+    MESSAGE_WAIT "mns_message_wait_seconds" Kind::Histogram(DELIVERY), ["queue"], "sum",
+        "Time from EnqueueTime to the first dequeue, in seconds.",
+        "only while the view is complete (peek would see the lingering messages only); starts at 0";
+    MESSAGE_PROCESSING "mns_message_processing_seconds" Kind::Histogram(PROCESSING), ["queue"], "sum",
+        "Time from receiving a message to its confirmed deletion, in seconds.",
+        "only in consume; starts at 0";
+    REQUESTS "mns_requests_total" Kind::Counter, ["queue" "operation" "code"], "sum",
+        "Calls to MNS, each of which is billed, by operation and outcome.",
+        "a series appears with its first call";
+    REQUEST_DURATION "mns_request_duration_seconds" Kind::Histogram(PROCESSING), ["operation"], "sum",
+        "Duration of calls to MNS in seconds; long polls, which wait on purpose, are not observed.",
+        "a series appears with its first call";
+    EVENTS "vod_events_total" Kind::Counter, ["queue" "event_type" "status"], "sum; max in peek",
+        "Distinct VOD events.",
+        "success and fail of the 22 documented types start at 0; other pairs appear once seen";
+    EVENT_FAILURES "vod_event_failures_total" Kind::Counter, ["queue" "event_type" "error_code"], "sum",
+        "Failed VOD events by error code, for dashboards; alerts use vod_event_faults_total.",
+        "a series appears once seen";
+    EVENT_FAULTS "vod_event_faults_total" Kind::Counter, ["queue" "event_type" "fault"], "sum",
+        "Failed VOD events by whose fault the error code is.",
+        "all series start at 0, so that the first failure is an increase";
+    EVENT_DELIVERY "vod_event_delivery_seconds" Kind::Histogram(DELIVERY), ["queue"], "sum",
+        "Time from EventTime to EnqueueTime, in seconds; EventTime has a precision of one second.",
+        "starts at 0";
+    EVENT_LAST "vod_event_last_timestamp_seconds" Kind::Gauge, ["queue"], "max",
+        "Largest EnqueueTime of a VOD event, in Unix seconds.",
+        "absent before the first event";
+    QUEUE_WATCHED_SINCE "vod_queue_watched_since_timestamp_seconds" Kind::Gauge, ["queue"], "min",
+        "Since when the queue is watched without a gap, so that silence can be judged, in Unix seconds.",
+        "only while the view is complete";
+    EVENT_DECODE_FAILURES "vod_event_decode_failures_total" Kind::Counter, ["queue" "reason"], "sum",
+        "Messages that could not be decoded as a VOD event; they are kept in quarantine.",
+        "all reasons start at 0";
+    EVENT_DUPLICATES "vod_event_duplicates_total" Kind::Counter, ["queue"], "sum",
+        "Messages that repeat an event already counted under another MessageId.",
+        "starts at 0";
+    STREAM_TRANSCODES "vod_stream_transcodes_total" Kind::Counter, ["queue" "definition" "status"], "sum",
+        "Output streams whose transcode has ended, from StreamTranscodeComplete events.",
+        "success and fail of a definition appear with its first stream; other statuses once seen";
+    STREAM_TRANSCODE "vod_stream_transcode_seconds" Kind::Histogram(TRANSCODE), ["queue" "definition"], "sum",
+        "Time from StartTime to FinishTime of an output stream, in seconds.",
+        "a series appears with the first stream that tells both times";
+    TRANSCODE_VIEW_COMPLETE "vod_transcode_view_complete" Kind::Gauge, ["queue"], "min",
+        "Whether the exporter sees every message of the queue: 1 or 0; always 0 in peek.",
+        "present for every configured queue";
+    BUILD_INFO "vod_callback_exporter_build_info" Kind::Info, ["version"], "max",
+        "The running version. Constant 1.",
+        "always present";
+    CLOCK_SKEW "vod_callback_exporter_clock_skew_seconds" Kind::Gauge, [], "max",
+        "Local clock minus the clock of MNS, in seconds; precision one second.",
+        "absent before the first answer of MNS";
+    STATE_DURABLE "vod_callback_exporter_state_durable" Kind::Gauge, [], "min",
+        "Whether counters survive a restart: 1 with a state file, 0 in memory only.",
+        "always present";
+    STATE_COMMITS "vod_callback_exporter_state_commits_total" Kind::Counter, [], "sum",
+        "Groups of records made durable; stays 0 in memory only.",
+        "starts at 0";
+    STATE_EVICTIONS "vod_callback_exporter_state_evictions_total" Kind::Counter, ["table"], "sum",
+        "Rows dropped from a table of the state because it was full.",
+        "all tables start at 0";
+    QUARANTINED_MESSAGES "vod_callback_exporter_quarantined_messages" Kind::Gauge, [], "max",
+        "Undecodable messages kept in quarantine now.",
+        "always present";
+    LAST_TICK "vod_callback_exporter_last_tick_timestamp_seconds" Kind::Gauge, ["queue"], "max",
+        "When the last read of the queue ended, well or badly, in Unix seconds.",
+        "absent until the first read has ended";
+    PROCESS_CPU "process_cpu_seconds_total" Kind::Counter, [], "sum",
+        "User and system CPU time of the process, in whole seconds.",
+        "Linux only";
+    PROCESS_OPEN_FDS "process_open_fds" Kind::Gauge, [], "max",
+        "Open file descriptors of the process.",
+        "Linux only";
+    PROCESS_MAX_FDS "process_max_fds" Kind::Gauge, [], "max",
+        "Limit of open file descriptors of the process.",
+        "Linux only";
+    PROCESS_VIRTUAL_MEMORY "process_virtual_memory_bytes" Kind::Gauge, [], "max",
+        "Virtual memory of the process, in bytes.",
+        "Linux only";
+    PROCESS_RESIDENT_MEMORY "process_resident_memory_bytes" Kind::Gauge, [], "max",
+        "Resident memory of the process, in bytes.",
+        "Linux only";
+    PROCESS_START_TIME "process_start_time_seconds" Kind::Gauge, [], "max",
+        "When the process started, in Unix seconds.",
+        "Linux only";
+    PROCESS_THREADS "process_threads" Kind::Gauge, [], "max",
+        "Threads of the process.",
+        "Linux only";
+}
+
+/// All labels, in the order of the documentation.
+pub const LABELS: &[Label] = &[
+    Label {
+        name: "queue",
+        meaning: "the queue's id in the configuration",
+        values: Vec::new,
+    },
+    Label {
+        name: "mns_queue",
+        meaning: "the queue's name in MNS",
+        values: Vec::new,
+    },
+    Label {
+        name: "account",
+        meaning: "account id, from the endpoint's host; empty where the host has none",
+        values: Vec::new,
+    },
+    Label {
+        name: "mns_region",
+        meaning: "region of the endpoint; empty if unknown",
+        values: Vec::new,
+    },
+    Label {
+        name: "mode",
+        meaning: "how the queue is read",
+        values: || vec!["peek", "consume"],
+    },
+    Label {
+        name: "state",
+        meaning: "state of messages in MNS",
+        values: || MESSAGE_STATES.to_vec(),
+    },
+    Label {
+        name: "operation",
+        meaning: "call of the MNS API",
+        values: Vec::new,
+    },
+    Label {
+        name: "code",
+        meaning: "outcome of a call: `ok`, or the kind of its error",
+        values: Vec::new,
+    },
+    Label {
+        name: "event_type",
+        meaning: "`EventType` of the event",
+        values: || EventType::ALL.iter().map(|value| value.as_str()).collect(),
+    },
+    Label {
+        name: "status",
+        meaning: "`Status`, normalised",
+        values: || Status::ALL.iter().map(|value| value.as_str()).collect(),
+    },
+    Label {
+        name: "error_code",
+        meaning: "error code of a failed event, from a fixed list; see below",
+        values: || ErrorCode::ALL.iter().map(|value| value.as_str()).collect(),
+    },
+    Label {
+        name: "fault",
+        meaning: "whose fault a failure is",
+        values: || Fault::ALL.iter().map(|value| value.as_str()).collect(),
+    },
+    Label {
+        name: "reason",
+        meaning: "why a body could not be decoded",
+        values: || {
+            Undecodable::ALL
+                .iter()
+                .map(|value| value.as_str())
+                .collect()
+        },
+    },
+    Label {
+        name: "definition",
+        meaning: "`Definition` of an output stream: upper case, cut at the first `-`",
+        values: || Definition::ALL.iter().map(|value| value.as_str()).collect(),
+    },
+    Label {
+        name: "table",
+        meaning: "table of the state",
+        values: Vec::new,
+    },
+    Label {
+        name: "version",
+        meaning: "version of the exporter",
+        values: Vec::new,
+    },
+];
+
+/// Values of `state`, in the order of [`crate::ledger::QueueSnapshot::depth`].
+pub const MESSAGE_STATES: [&str; 3] = ["active", "inactive", "delayed"];
+
+/// The family of that name.
+pub fn find(name: &str) -> Option<&'static Family> {
+    ALL.iter().find(|family| family.name == name).copied()
+}
+
+// === impl Family ===
+
+impl Family {
+    /// The name without the suffix that OpenMetrics reserves for the type's samples.
+    pub fn base_name(&self) -> &'static str {
+        let suffix = match self.kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            Kind::Gauge | Kind::Histogram(_) => "",
+        };
+        self.name.strip_suffix(suffix).unwrap_or(self.name)
+    }
+
+    /// The base unit that the name ends in.
+    pub fn unit(&self) -> Option<&'static str> {
+        ["seconds", "bytes"].into_iter().find(|unit| {
+            self.base_name()
+                .strip_suffix(unit)
+                .is_some_and(|rest| rest.ends_with('_'))
+        })
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// The word of OpenMetrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Info => "info",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bucket_labels_are_the_bounds() {
+        for bounds in [TRANSCODE, DELIVERY, PROCESSING] {
+            let written: Vec<String> = bounds
+                .millis
+                .iter()
+                .map(|millis| {
+                    format!(
+                        ",le=\"{:?}\"",
+                        std::time::Duration::from_millis(*millis).as_secs_f64()
+                    )
+                })
+                .collect();
+            assert_eq!(written, bounds.le);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_follow_the_conventions() {
+        for (index, family) in ALL.iter().enumerate() {
+            let name = family.name;
+            assert_eq!(
+                ALL.iter()
+                    .filter(|other| other.base_name() == family.base_name())
+                    .count(),
+                1,
+                "{name} twice"
+            );
+            assert_eq!(
+                name.ends_with("_total"),
+                matches!(family.kind, Kind::Counter),
+                "{name}"
+            );
+            assert_eq!(
+                name.ends_with("_info"),
+                matches!(family.kind, Kind::Info),
+                "{name}"
+            );
+            assert!(
+                family.help.ends_with('.') && !family.help.contains(['\\', '"', '\n']),
+                "{name}"
+            );
+            assert_eq!(find(name).map(|found| found.name), Some(ALL[index].name));
+            for label in family.labels {
+                assert!(
+                    LABELS.iter().any(|known| known.name == *label),
+                    "label {label} of {name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn units_come_from_names() {
+        assert_eq!(PROCESS_CPU.unit(), Some("seconds"));
+        assert_eq!(PROCESS_RESIDENT_MEMORY.unit(), Some("bytes"));
+        assert_eq!(QUEUE_MESSAGES.unit(), None);
+    }
+}
