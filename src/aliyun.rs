@@ -1,4 +1,5 @@
-//! What all Alibaba Cloud products share: credentials and request signatures.
+//! What all Alibaba Cloud products share: credentials, request signatures and the HTTP client.
 
 pub mod credentials;
 pub mod sign;
+pub mod transport;

@@ -4,11 +4,16 @@
 
 pub mod client;
 pub mod error;
+pub mod retry;
 pub mod xml;
 
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
+
+pub use self::client::{Client, ClientConfig, Observer, Operation};
+pub use self::error::Error;
+pub use self::xml::MessageBatch;
 
 /// A message as received or peeked; text is borrowed from the answer where it needed no unescaping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

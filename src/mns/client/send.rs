@@ -1,0 +1,165 @@
+//! Sending.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+
+use super::request::Call;
+use super::{Client, MAX_BATCH, Operation, messages_path};
+use crate::mns::error::{Cause, Error};
+use crate::mns::xml::{self, Answer, EntryError, Expected, SentMessage};
+
+/// MNS's limit on the bodies of one call.
+const MAX_BYTES: usize = 65_536;
+
+/// A message to send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing<'a> {
+    /// The body as it is to be stored.
+    pub body: &'a str,
+    /// Invisible for so long; the queue's default if none.
+    pub delay: Option<Duration>,
+    /// 1 (highest) to 16; 8 if none.
+    pub priority: Option<u8>,
+}
+
+/// Why one message of a batch was not sent.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendFailure {
+    /// MNS refused this message.
+    #[error("MNS refused the message: {} ({})", .0.code, .0.message)]
+    Entry(EntryError),
+    /// The call failed, so that nothing is known of its messages; or an earlier call of the batch failed and this one
+    /// was not made.
+    #[error("{0}")]
+    Call(Arc<Error>),
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Sends one message.
+    pub async fn send(&self, queue: &str, message: Outgoing<'_>) -> Result<SentMessage, Error> {
+        let mut call = Call::new(Operation::SendMessage, Method::POST, messages_path(queue))
+            .of(queue)
+            .expect(Expected::Sent);
+        let body = xml::send(message.body, message.delay, message.priority);
+        call.body = Some(body.map_err(|error| self.error(&call, error.into()))?);
+        let answer = self.attempt(&call).await?;
+        let Some(Answer::Sent(sent)) = answer else {
+            return Err(self.unexpected(&call, answer.as_ref()));
+        };
+        match <[_; 1]>::try_from(sent) {
+            Ok([Ok(sent)]) => Ok(sent),
+            _ => Err(self.error(
+                &call,
+                Cause::Mismatch("not one id for the one message sent"),
+            )),
+        }
+    }
+
+    /// Sends messages in as few calls as MNS's limits of 16 messages and 64 KB allow, and tells of each what became of
+    /// it. After a failed call no further one is made.
+    pub async fn batch_send(
+        &self,
+        queue: &str,
+        bodies: &[&str],
+    ) -> Vec<Result<SentMessage, SendFailure>> {
+        let mut results = Vec::with_capacity(bodies.len());
+        for range in calls(bodies) {
+            match self
+                .send_one_batch(queue, bodies.get(range).unwrap_or_default())
+                .await
+            {
+                Ok(sent) => {
+                    results.extend(
+                        sent.into_iter()
+                            .map(|sent| sent.map_err(SendFailure::Entry)),
+                    );
+                }
+                Err(error) => {
+                    let failure = SendFailure::Call(Arc::new(error));
+                    results.resize_with(bodies.len(), || Err(failure.clone()));
+                    break;
+                }
+            }
+        }
+        results
+    }
+
+    async fn send_one_batch(
+        &self,
+        queue: &str,
+        bodies: &[&str],
+    ) -> Result<Vec<Result<SentMessage, EntryError>>, Error> {
+        let mut call = Call::new(
+            Operation::BatchSendMessage,
+            Method::POST,
+            messages_path(queue),
+        )
+        .of(queue)
+        .expect(Expected::Sent);
+        let body = xml::send_batch(bodies.iter().copied());
+        call.body = Some(body.map_err(|error| self.error(&call, error.into()))?);
+        match self.attempt(&call).await? {
+            Some(Answer::Sent(sent)) if sent.len() == bodies.len() => Ok(sent),
+            Some(Answer::Sent(_)) => Err(self.error(
+                &call,
+                Cause::Mismatch("not one result for each message sent"),
+            )),
+            other => Err(self.unexpected(&call, other.as_ref())),
+        }
+    }
+}
+
+/// Cuts messages into calls. A message above the limit gets a call of its own, for MNS to refuse.
+fn calls(bodies: &[&str]) -> Vec<Range<usize>> {
+    let mut calls: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (index, body) in bodies.iter().enumerate() {
+        match calls.last_mut() {
+            Some(call) if call.len() < MAX_BATCH && bytes + body.len() <= MAX_BYTES => {
+                call.end = index + 1;
+                bytes += body.len();
+            }
+            _ => {
+                calls.push(index..index + 1);
+                bytes = body.len();
+            }
+        }
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn calls_cover_all_messages_in_order_within_the_limits(
+            sizes in proptest::collection::vec(0_usize..80_000, 0..60)
+        ) {
+            let text = "x".repeat(80_000);
+            let bodies: Vec<&str> = sizes.iter().map(|size| &text[..*size]).collect();
+            let calls = calls(&bodies);
+            prop_assert_eq!(
+                calls.iter().cloned().flatten().collect::<Vec<_>>(),
+                (0..sizes.len()).collect::<Vec<_>>()
+            );
+            for call in &calls {
+                let bytes: usize = sizes[call.clone()].iter().sum();
+                prop_assert!(call.len() <= MAX_BATCH);
+                prop_assert!(bytes <= MAX_BYTES || call.len() == 1);
+            }
+            for pair in calls.windows(2) {
+                let with_next: usize = sizes[pair[0].start..=pair[1].start].iter().sum();
+                prop_assert!(pair[0].len() == MAX_BATCH || with_next > MAX_BYTES, "cut too early");
+            }
+        }
+    }
+}

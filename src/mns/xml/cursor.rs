@@ -1,0 +1,357 @@
+//! Walks an answer element by element.
+
+use memchr::memchr;
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use super::malformed::{Malformed, Problem};
+use super::tag::Tag;
+use super::text::{self, Span};
+
+/// No MNS answer is deeper than 5.
+const MAX_DEPTH: usize = 32;
+
+/// Where we are in an answer.
+///
+/// The reader is over what is left of the text, and whatever is taken beside it is cut off its input. So its own
+/// offset is meaningless, and positions come from what is left.
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    reader: Reader<&'a [u8]>,
+    unescaped: String,
+}
+
+/// An element whose start has been read.
+pub(super) struct Child<'a> {
+    pub(super) tag: Tag,
+    /// Where its tag starts.
+    pub(super) at: usize,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    /// All of it.
+    Raw(Raw<'a>),
+    /// Still to be read from the cursor.
+    Open,
+}
+
+/// Text as it stands in the answer: free of markup, and still escaped.
+#[derive(Clone, Copy, Default)]
+struct Raw<'a> {
+    start: usize,
+    text: &'a str,
+}
+
+// === impl Cursor ===
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            reader: Reader::from_str(text),
+            unescaped: String::new(),
+        }
+    }
+
+    /// The root element.
+    pub(super) fn root(&mut self) -> Result<Child<'a>, Malformed> {
+        loop {
+            let at = self.position();
+            let (tag, content) = match self.event()? {
+                Event::Start(start) => (Tag::of(start.local_name().as_ref()), Content::Open),
+                Event::Empty(start) => (
+                    Tag::of(start.local_name().as_ref()),
+                    Content::Raw(Raw::default()),
+                ),
+                Event::Decl(_) | Event::Comment(_) | Event::PI(_) => continue,
+                Event::Text(text) if is_blank(&text) => continue,
+                Event::DocType(_) => return Err(Malformed::new(Problem::Doctype, at)),
+                Event::Eof => return Err(Malformed::new(Problem::Empty, at)),
+                _ => return Err(Malformed::new(Problem::StrayText, at)),
+            };
+            return Ok(Child { tag, at, content });
+        }
+    }
+
+    /// The next child of `parent`, or none at its end.
+    pub(super) fn child(&mut self, parent: &Child<'a>) -> Result<Option<Child<'a>>, Malformed> {
+        if let Content::Raw(raw) = parent.content {
+            return if is_blank(raw.text) {
+                Ok(None)
+            } else {
+                Err(Malformed::new(Problem::StrayText, parent.at))
+            };
+        }
+        loop {
+            if let Some(leaf) = self.leaf() {
+                return Ok(Some(leaf));
+            }
+            let at = self.position();
+            let (tag, content) = match self.event()? {
+                Event::Start(start) => (Tag::of(start.local_name().as_ref()), Content::Open),
+                Event::Empty(start) => (
+                    Tag::of(start.local_name().as_ref()),
+                    Content::Raw(Raw::default()),
+                ),
+                Event::End(_) => return Ok(None),
+                Event::Comment(_) | Event::PI(_) => continue,
+                Event::Text(text) if is_blank(&text) => continue,
+                Event::DocType(_) => return Err(Malformed::new(Problem::Doctype, at)),
+                Event::Eof => return Err(Malformed::new(Problem::Truncated, at)),
+                _ => return Err(Malformed::new(Problem::StrayText, at)),
+            };
+            return Ok(Some(Child { tag, at, content }));
+        }
+    }
+
+    /// Skips what is inside an element nobody asked for.
+    pub(super) fn skip(&mut self, child: &Child<'a>) -> Result<(), Malformed> {
+        if matches!(child.content, Content::Raw(_)) {
+            return Ok(());
+        }
+        let mut depth = 1;
+        while depth > 0 {
+            let at = self.position();
+            match self.event()? {
+                Event::Start(_) if depth == MAX_DEPTH => {
+                    return Err(Malformed::new(Problem::TooDeep(MAX_DEPTH), at));
+                }
+                Event::Start(_) => depth += 1,
+                Event::End(_) => depth -= 1,
+                Event::DocType(_) => return Err(Malformed::new(Problem::Doctype, at)),
+                Event::Eof => return Err(Malformed::new(Problem::Truncated, at)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of `child`, in `slot`.
+    pub(super) fn text(
+        &mut self,
+        child: &Child<'a>,
+        slot: &mut Option<Span>,
+    ) -> Result<(), Malformed> {
+        if slot.is_some() {
+            return Err(Malformed::new(
+                Problem::Duplicate(child.tag.name()),
+                child.at,
+            ));
+        }
+        let raw = match child.content {
+            Content::Raw(raw) => Some(raw),
+            Content::Open => self.raw_text()?,
+        };
+        *slot = Some(match raw {
+            Some(raw) => self.unescape(raw, child)?,
+            None => self.mixed_text(child)?,
+        });
+        Ok(())
+    }
+
+    /// The text of `child` without surrounding white space, in `slot`.
+    pub(super) fn string(
+        &mut self,
+        child: &Child<'a>,
+        slot: &mut Option<String>,
+    ) -> Result<(), Malformed> {
+        let mut span = slot.as_ref().map(|_| Span::default());
+        self.text(child, &mut span)?;
+        *slot = span.map(|span| self.resolve(span).trim().to_owned());
+        Ok(())
+    }
+
+    /// The number in `child`, in `slot`; a number beyond `i64` becomes the nearest.
+    pub(super) fn number(
+        &mut self,
+        child: &Child<'a>,
+        slot: &mut Option<i64>,
+    ) -> Result<(), Malformed> {
+        let mut span = slot.map(|_| Span::default());
+        self.text(child, &mut span)?;
+        let number = parse_number(self.resolve(span.unwrap_or_default()));
+        *slot = Some(
+            number
+                .ok_or_else(|| Malformed::new(Problem::NotANumber(child.tag.name()), child.at))?,
+        );
+        Ok(())
+    }
+
+    /// What `span` stands for.
+    pub(super) fn resolve(&self, span: Span) -> &str {
+        let text = if span.unescaped {
+            &self.unescaped
+        } else {
+            self.text
+        };
+        text.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// Makes sure that nothing follows the root element.
+    pub(super) fn finish(&mut self) -> Result<(), Malformed> {
+        loop {
+            let at = self.position();
+            match self.event()? {
+                Event::Eof => return Ok(()),
+                Event::Comment(_) | Event::PI(_) => {}
+                Event::Text(text) if is_blank(&text) => {}
+                _ => return Err(Malformed::new(Problem::Trailing, at)),
+            }
+        }
+    }
+
+    /// All values that had to be unescaped.
+    pub(super) fn into_unescaped(self) -> String {
+        self.unescaped
+    }
+
+    /// Names the root element that has just been read, shortened.
+    pub(super) fn unknown_root(&self) -> Problem {
+        let read = self.text.get(..self.position()).unwrap_or_default();
+        let tag = read.rsplit('<').next().unwrap_or_default();
+        let name = tag.split(|c: char| c.is_whitespace() || c == '>' || c == '/');
+        let name = name.into_iter().next().unwrap_or_default();
+        Problem::Root(name.chars().filter(|c| !c.is_control()).take(32).collect())
+    }
+
+    fn position(&self) -> usize {
+        self.text.len() - self.reader.get_ref().len()
+    }
+
+    fn event(&mut self) -> Result<Event<'a>, Malformed> {
+        let at = self.position();
+        self.reader
+            .read_event()
+            .map_err(|error| Malformed::new(Problem::from_reader(&error), at))
+    }
+
+    /// Takes `<Name>text</Name>` whole if that is exactly what comes next. Everything that is not so plain (attributes,
+    /// prefixes, comments, CDATA, children) is left to the reader.
+    fn leaf(&mut self) -> Option<Child<'a>> {
+        let rest: &'a [u8] = self.reader.get_ref();
+        let blank = rest.iter().take_while(|byte| is_space(**byte)).count();
+        let tag = rest.get(blank..)?.strip_prefix(b"<")?;
+        let name_len = tag
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric())
+            .count();
+        let (name, inside) = tag.split_at_checked(name_len)?;
+        let inside = inside.strip_prefix(b">")?;
+        let (raw, end) = inside.split_at_checked(memchr(b'<', inside)?)?;
+        let end = end
+            .strip_prefix(b"</")?
+            .strip_prefix(name)?
+            .strip_prefix(b">")?;
+        let tag = Tag::of(self.head(tag, name_len).text);
+        let raw = self.head(inside, raw.len());
+        // A reference in an element nobody reads is the reader's to judge.
+        if name.is_empty() || (tag == Tag::Unknown && memchr(b'&', raw.text.as_bytes()).is_some()) {
+            return None;
+        }
+        let at = self.text.len() - rest.len() + blank;
+        *self.reader.get_mut() = end;
+        Some(Child {
+            tag,
+            at,
+            content: Content::Raw(raw),
+        })
+    }
+
+    /// The first `len` bytes of `rest`, a tail of the text.
+    fn head(&self, rest: &[u8], len: usize) -> Raw<'a> {
+        let start = self.text.len() - rest.len();
+        let text = self.text.get(start..start + len).unwrap_or_default();
+        Raw { start, text }
+    }
+
+    /// After a start tag: the text up to an end tag, which the reader then checks; none if other markup comes first.
+    fn raw_text(&mut self) -> Result<Option<Raw<'a>>, Malformed> {
+        let rest: &'a [u8] = self.reader.get_ref();
+        let len = memchr(b'<', rest).unwrap_or(rest.len());
+        let Some(end @ [b'<', b'/', ..]) = rest.get(len..) else {
+            return Ok(None);
+        };
+        let raw = self.head(rest, len);
+        *self.reader.get_mut() = end;
+        self.event()?;
+        Ok(Some(raw))
+    }
+
+    fn unescape(&mut self, raw: Raw<'a>, child: &Child<'a>) -> Result<Span, Malformed> {
+        if memchr(b'&', raw.text.as_bytes()).is_none() {
+            return Ok(Span {
+                start: raw.start,
+                end: raw.start + raw.text.len(),
+                unescaped: false,
+            });
+        }
+        if self.unescaped.capacity() == 0 {
+            // References are longer than what they stand for, so this is all that can still come.
+            let raw_and_rest = self.text.len() - child.at;
+            self.unescaped.reserve(raw_and_rest);
+        }
+        let start = self.unescaped.len();
+        text::unescape_into(raw.text, &mut self.unescaped)
+            .map_err(|_| Malformed::new(Problem::Reference(child.tag.name()), child.at))?;
+        Ok(Span {
+            start,
+            end: self.unescaped.len(),
+            unescaped: true,
+        })
+    }
+
+    /// Text with CDATA or comments in it, event by event.
+    fn mixed_text(&mut self, child: &Child<'a>) -> Result<Span, Malformed> {
+        let start = self.unescaped.len();
+        loop {
+            let at = self.position();
+            match self.event()? {
+                Event::Text(text) => self.unescaped.push_str(&text),
+                Event::CData(text) => self.unescaped.push_str(&text),
+                Event::GeneralRef(name) => {
+                    let char = text::resolve(&name)
+                        .ok_or_else(|| Malformed::new(Problem::Reference(child.tag.name()), at))?;
+                    self.unescaped.push(char);
+                }
+                Event::Comment(_) | Event::PI(_) => {}
+                Event::End(_) => {
+                    return Ok(Span {
+                        start,
+                        end: self.unescaped.len(),
+                        unescaped: true,
+                    });
+                }
+                Event::Eof => return Err(Malformed::new(Problem::Truncated, at)),
+                Event::DocType(_) => return Err(Malformed::new(Problem::Doctype, at)),
+                Event::Start(_) | Event::Empty(_) | Event::Decl(_) => {
+                    return Err(Malformed::new(Problem::Nested(child.tag.name()), at));
+                }
+            }
+        }
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn is_blank(text: &str) -> bool {
+    text.bytes().all(is_space)
+}
+
+fn parse_number(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (digits, negative) = match text.strip_prefix('-') {
+        Some(digits) => (digits, true),
+        None => (text, false),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits.bytes().try_fold(0_i64, |sum, byte| {
+        let digit = i64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
+        let digit = if negative { -digit } else { digit };
+        Some(sum.saturating_mul(10).saturating_add(digit))
+    })
+}
