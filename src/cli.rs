@@ -41,6 +41,8 @@ pub enum Command {
     Run(commands::run::Args),
     /// Say everything that is wrong with a config file
     CheckConfig(commands::check_config::Args),
+    /// Run a local MNS for development and tests
+    Emulate(commands::emulate::Args),
 }
 
 /// Flags of logging, for every subcommand.
@@ -88,6 +90,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => commands::run::execute(&args),
             Command::CheckConfig(args) => commands::check_config::execute(&args),
+            Command::Emulate(args) => commands::emulate::execute(args),
         }
     }
 }

@@ -35,5 +35,6 @@ pub mod metrics;
 pub mod mns;
 pub mod recorder;
 pub mod secret;
+pub mod signals;
 pub mod source;
 pub mod vod;
