@@ -1,5 +1,7 @@
 //! What everything that speaks HTTP shares.
 
+pub mod serve;
+
 use http_body::Body;
 use http_body_util::BodyExt as _;
 

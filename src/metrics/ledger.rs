@@ -60,7 +60,7 @@ fn write_queue_gauges(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
             ("mns_queue", &*identity.mns_queue),
             ("account", &*identity.account),
             ("mns_region", &*identity.region),
-            ("mode", mode(identity.mode)),
+            ("mode", names::mode_label(identity.mode)),
         ];
         family.sample(&labels, 1);
     }
@@ -259,13 +259,6 @@ fn histogram(
 
 fn labels<T: Copy>(values: &[T], label: impl Fn(T) -> &'static str) -> Vec<&'static str> {
     values.iter().map(|value| label(*value)).collect()
-}
-
-const fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Peek => "peek",
-        Mode::Consume => "consume",
-    }
 }
 
 // === impl Value ===
