@@ -1,0 +1,68 @@
+//! `emulate`: a local MNS on a port.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+
+use crate::emulator::{AttributesPatch, Credentials, Options, Server};
+
+/// Runs a local MNS for development and tests.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Access key id that clients must use.
+    #[arg(long, value_name = "ID")]
+    access_key_id: String,
+    /// Secret that clients must sign with.
+    #[arg(long, value_name = "SECRET", hide_env_values = true)]
+    access_key_secret: String,
+    /// Makes the access key a temporary one: requests must carry this security token.
+    #[arg(long, value_name = "TOKEN")]
+    security_token: Option<String>,
+    /// Region that version 4 signatures must name; any if left out.
+    #[arg(long)]
+    region: Option<String>,
+    /// Account id shown in dead letters.
+    #[arg(long, default_value = "1234567890123456")]
+    account_id: String,
+    /// Queue to create at the start; may be given several times.
+    #[arg(long = "queue", value_name = "NAME")]
+    queues: Vec<String>,
+    /// Seed of everything random: stripe order, request ids, shares of faults.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Serves until `shutdown`. Prints one line with the address once it listens.
+pub async fn run(args: Args, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let options = Options {
+        credentials: Credentials {
+            access_key_id: args.access_key_id,
+            access_key_secret: args.access_key_secret,
+            security_token: args.security_token,
+        },
+        region: args.region,
+        account_id: args.account_id,
+        seed: args.seed,
+        ..Options::new("", "")
+    };
+    let server = Server::bind(args.listen, options).with_context(|| {
+        format!(
+            "cannot listen on {}; free the port or choose another with --listen",
+            args.listen
+        )
+    })?;
+    for name in &args.queues {
+        server
+            .handle()
+            .create_queue(name, &AttributesPatch::default())
+            .with_context(|| format!("cannot create queue {name:?} named by --queue"))?;
+    }
+    // Whoever started the process waits for this line to learn the port; a closed stdout is no reason not to serve.
+    _ = writeln!(std::io::stdout(), "Listening on {}", server.url());
+    server.run(shutdown).await;
+    Ok(())
+}

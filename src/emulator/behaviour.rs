@@ -1,0 +1,114 @@
+//! What the vendor does not document: each guess is a named switch, so that a client can be tried in both positions.
+
+use serde::{Deserialize, Serialize};
+
+/// The switches. Changed at run time through [`Handle::set_behaviour`](super::Handle::set_behaviour) or
+/// `POST /-/emulator/behaviour`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent switch with a name"
+)]
+pub struct Behaviour {
+    /// Status of a `BatchSendMessage` that failed in part: documented as "not 2xx", the SDKs handle 500. Default 500.
+    pub partial_batch_send_status: u16,
+    /// Status of a `BatchDeleteMessage` that failed in part: the documented sample has 404. Default 404.
+    pub partial_batch_delete_status: u16,
+    /// Status of `DeleteQueue` for a missing queue, 204 or 404 (`QueueNotExist`). Default 204.
+    pub delete_missing_queue_status: u16,
+    /// `numOfMessages` outside 1 to 16 is clamped instead of refused with 400 `InvalidArgument`. Default false.
+    pub clamp_batch_size: bool,
+    /// Peeks look at the stripes in a fixed order, so that two of them agree. Default false: shuffled.
+    pub peek_deterministic: bool,
+    /// How stale the counters of `GetQueueAttributes` may be, in milliseconds: they are documented as approximate.
+    /// Default 0: exact.
+    pub counters_lag_millis: u64,
+    /// The three counters read 0, which is what the vendor announces for their retirement. Default false.
+    pub counters_retired: bool,
+    /// A `Content-MD5` that does not fit the body is refused with 400 `InvalidDegist`. Default true.
+    pub verify_content_md5: bool,
+    /// Signature version 4 is accepted. Default true.
+    pub accept_signature_v4: bool,
+    /// `"` in bodies is written as `&quot;`. Default true; false leaves it bare.
+    pub escape_quotes: bool,
+    /// More concurrent long polls than this are answered 404 `MessageNotExist` at once: the vendor has such a ceiling
+    /// and does not publish it. Default none: no ceiling.
+    pub max_long_polls: Option<u32>,
+    /// Code of the 403 for an expired or wrong security token. Default `SecurityTokenExpired`.
+    pub expired_token_code: String,
+    /// Code of the 403 for a temporary access key that comes without its token. Default `InvalidAccessKeyId`.
+    pub missing_token_code: String,
+    /// A message is dead-lettered once it was received as often as the policy says (`true`), or only after it was
+    /// received more often (`false`, the documented wording). Default false.
+    pub dead_letter_at_limit: bool,
+    /// A dead-lettered message keeps its id. Default false: it gets a new one and names the old in
+    /// `DLQOriginMessageId`.
+    pub dead_letter_keeps_id: bool,
+    /// Advancing the emulator's clock also moves the clock that judges request dates, so that honest clients get 408
+    /// `TimeExpired` once it went further than 15 minutes. Default false.
+    pub advance_moves_date_check: bool,
+    /// An empty or missing `MessageBody` is refused with 400 `InvalidArgument`. Default false.
+    pub refuse_empty_body: bool,
+    /// `Priority` 0, which the Go SDK sends for "unset", means the default. Default true; false refuses it.
+    pub accept_priority_zero: bool,
+}
+
+// === impl Behaviour ===
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            partial_batch_send_status: 500,
+            partial_batch_delete_status: 404,
+            delete_missing_queue_status: 204,
+            clamp_batch_size: false,
+            peek_deterministic: false,
+            counters_lag_millis: 0,
+            counters_retired: false,
+            verify_content_md5: true,
+            accept_signature_v4: true,
+            escape_quotes: true,
+            max_long_polls: None,
+            expired_token_code: "SecurityTokenExpired".to_owned(),
+            missing_token_code: "InvalidAccessKeyId".to_owned(),
+            dead_letter_at_limit: false,
+            dead_letter_keeps_id: false,
+            advance_moves_date_check: false,
+            refuse_empty_body: false,
+            accept_priority_zero: true,
+        }
+    }
+}
+
+impl Behaviour {
+    /// These switches with those of `patch` on top; an unknown name or a wrong type is told by name.
+    pub fn patched(&self, patch: &serde_json::Value) -> Result<Self, String> {
+        let serde_json::Value::Object(patch) = patch else {
+            return Err("expected a JSON object of behaviour switches".to_owned());
+        };
+        let mut value = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        if let serde_json::Value::Object(fields) = &mut value {
+            fields.extend(patch.clone());
+        }
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_refuses_what_it_does_not_know() {
+        let patched = Behaviour::default()
+            .patched(&serde_json::json!({"partial_batch_send_status": 200}))
+            .unwrap();
+        assert_eq!(patched.partial_batch_send_status, 200);
+        assert_eq!(patched.partial_batch_delete_status, 404);
+        let error = patched
+            .patched(&serde_json::json!({"peek_randomly": true}))
+            .unwrap_err();
+        assert!(error.contains("peek_randomly"), "{error}");
+    }
+}

@@ -1,0 +1,236 @@
+//! What all connections share: the broker with its switches behind one lock, the clock, and who waits for what.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Options;
+use super::behaviour::Behaviour;
+use super::broker::Broker;
+use super::faults::{Faults, Operation};
+use super::queue::Counts;
+use super::state::{CallCount, QueueState, State};
+use crate::clock::{self, UnixMillis};
+
+/// An access key. With a security token it is a temporary one.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    /// Access key id.
+    pub access_key_id: String,
+    /// Access key secret.
+    pub access_key_secret: String,
+    /// The token that requests must carry.
+    #[serde(default)]
+    pub security_token: Option<String>,
+}
+
+/// Shared by all connections and handles. The lock is held for one operation and never over an await, hence std's.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) region: Option<String>,
+    core: Mutex<Core>,
+}
+
+/// Everything that changes.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) broker: Broker,
+    pub(super) behaviour: Behaviour,
+    pub(super) faults: Faults,
+    pub(super) credentials: Credentials,
+    /// Long polls that wait.
+    pub(super) parked: u32,
+    calls: BTreeMap<(Operation, Cow<'static, str>), u64>,
+    wakers: HashMap<String, Arc<Notify>>,
+    shown_counts: HashMap<String, (UnixMillis, Counts)>,
+    rng: fastrand::Rng,
+}
+
+/// The wall clock at the start, plus monotonic time, plus what control has advanced.
+#[derive(Debug)]
+pub(super) struct Clock {
+    start: UnixMillis,
+    started: Instant,
+    advanced_millis: AtomicI64,
+}
+
+// === impl Credentials ===
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(super) fn new(options: Options) -> Self {
+        let owner = format!(
+            "{}:{}",
+            options.region.as_deref().unwrap_or("local"),
+            options.account_id
+        );
+        Self {
+            clock: Clock {
+                start: clock::now(),
+                started: Instant::now(),
+                advanced_millis: AtomicI64::new(0),
+            },
+            region: options.region,
+            core: Mutex::new(Core {
+                broker: Broker::new(options.seed, owner),
+                behaviour: options.behaviour,
+                faults: Faults::new(options.seed),
+                credentials: options.credentials,
+                parked: 0,
+                calls: BTreeMap::new(),
+                wakers: HashMap::new(),
+                shown_counts: HashMap::new(),
+                rng: fastrand::Rng::with_seed(options.seed),
+            }),
+        }
+    }
+
+    pub(super) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn advance(&self, by: Duration) -> UnixMillis {
+        self.clock.advance(by);
+        let now = self.clock.now();
+        let mut core = self.core();
+        let core = &mut *core;
+        core.broker.settle(now, &core.behaviour);
+        core.wake_all();
+        now
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.core().wake_all();
+    }
+
+    pub(super) fn state(&self, with_messages: bool) -> State {
+        let now = self.clock.now();
+        let mut core = self.core();
+        let core = &mut *core;
+        core.broker.settle(now, &core.behaviour);
+        let queues = core.broker.queues().map(|(name, queue)| {
+            let state = QueueState {
+                attributes: queue.attributes,
+                dead_letter: queue.dead_letter.clone(),
+                counts: queue.counts(),
+                totals: queue.totals,
+                oldest_enqueue_time: queue.oldest(),
+                messages: with_messages.then(|| queue.states()),
+            };
+            (name.to_owned(), state)
+        });
+        State {
+            now,
+            queues: queues.collect(),
+            calls: core
+                .calls
+                .iter()
+                .map(|((operation, code), count)| CallCount {
+                    operation: *operation,
+                    code: code.to_string(),
+                    count: *count,
+                })
+                .collect(),
+            parked_polls: core.parked,
+        }
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    pub(super) fn count_call(&mut self, operation: Operation, code: Cow<'static, str>) {
+        *self.calls.entry((operation, code)).or_default() += 1;
+    }
+
+    /// 24 upper-case hex digits, as the service's request ids have.
+    pub(super) fn request_id(&mut self) -> String {
+        format!("{:08X}{:016X}", self.rng.u32(..), self.rng.u64(..))
+    }
+
+    /// What wakes the long polls of a queue.
+    pub(super) fn waker(&mut self, queue: &str) -> Arc<Notify> {
+        if let Some(waker) = self.wakers.get(queue) {
+            return Arc::clone(waker);
+        }
+        let waker = Arc::new(Notify::new());
+        self.wakers.insert(queue.to_owned(), Arc::clone(&waker));
+        waker
+    }
+
+    /// One message became visible.
+    pub(super) fn wake_one(&self, queue: &str) {
+        if let Some(waker) = self.wakers.get(queue) {
+            waker.notify_one();
+        }
+    }
+
+    pub(super) fn wake_all(&self) {
+        for waker in self.wakers.values() {
+            waker.notify_waiters();
+        }
+    }
+
+    /// The counters as `GetQueueAttributes` shows them: late if so switched, 0 if retired.
+    pub(super) fn shown_counts(&mut self, queue: &str, exact: Counts, now: UnixMillis) -> Counts {
+        if self.behaviour.counters_retired {
+            return Counts::default();
+        }
+        let lag = Duration::from_millis(self.behaviour.counters_lag_millis);
+        if lag.is_zero() {
+            return exact;
+        }
+        let (at, shown) = self
+            .shown_counts
+            .entry(queue.to_owned())
+            .or_insert((now, exact));
+        if now.since(*at) >= lag {
+            (*at, *shown) = (now, exact);
+        }
+        *shown
+    }
+}
+
+// === impl Clock ===
+
+impl Clock {
+    pub(super) fn now(&self) -> UnixMillis {
+        UnixMillis(self.unadvanced().0.saturating_add(self.advanced()))
+    }
+
+    /// The clock as if control had never advanced it.
+    pub(super) fn unadvanced(&self) -> UnixMillis {
+        self.start.plus(self.started.elapsed())
+    }
+
+    fn advanced(&self) -> i64 {
+        self.advanced_millis.load(Ordering::Relaxed)
+    }
+
+    fn advance(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        _ = self
+            .advanced_millis
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |advanced| {
+                Some(advanced.saturating_add(millis))
+            });
+    }
+}
