@@ -1,0 +1,55 @@
+# The one entrance: `make` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+DEMO_ARGS ?=
+FUZZ_SECONDS ?= 60
+TEST_ARGS ?=
+
+.PHONY: help demo test lint bench docs fuzz tools release clean-tools
+
+help: ## list the targets
+	@echo "vod-callback-exporter: what make can do"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build, then run the exporter beside a simulated video platform (DEMO_ARGS=..)
+	@echo "Building; the first time takes a few minutes. Ctrl-C ends the demo."
+	@cargo run --bin vod-callback-exporter -- demo $(DEMO_ARGS)
+
+# Tests that are judged by real servers and SDKs find them here, and fail where one is missing.
+# Without the variable (plain `cargo test`) they are skipped.
+test: export VOD_REFEREES := $(CURDIR)/.tools
+test: tools lint ## all checks and tests, real servers and SDKs included (TEST_ARGS=..)
+	cargo test --doc --quiet
+	scripts/test $(TEST_ARGS)
+
+lint: ## formatting, clippy, rustdoc, shell scripts, licences; warnings are errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/*; \
+	  else echo "lint: shellcheck is not installed, shell scripts unchecked"; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
+	  else echo "lint: cargo-deny is not installed, licences unchecked"; fi
+
+bench: ## benchmarks; method and results are in docs/performance.md
+	cargo bench --benches
+
+docs: ## write the generated pages under docs/ anew, then build the API documentation
+	UPDATE_DOCS=1 cargo test --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS each
+	scripts/fuzz $(FUZZ_SECONDS)
+
+tools: ## fetch into .tools/ what the tests need (says what, and what needs root)
+	@scripts/tools
+
+release: ## one static binary; the last line of output is its path
+	@scripts/release
+
+clean-tools: ## forget what `make tools` fetched
+	rm -rf .tools

@@ -1,0 +1,107 @@
+//! The vendor's own SDKs judge the emulator: what they accept and refuse is our ground truth.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "helpers of tests panic and print"
+)]
+
+#[path = "support/emulator.rs"]
+mod emulator;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/referees.rs"]
+mod referees;
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use emulator::Emulator;
+use referees::Referees;
+
+/// What each SDK must have gone through, lest a script that ends early passes.
+const CHECKS: [&str; 39] = [
+    "create",
+    "create again with equal attributes",
+    "create again with other attributes",
+    "create with a bad name",
+    "create with a bad attribute",
+    "attributes",
+    "set attributes",
+    "set a bad attribute",
+    "list by prefix",
+    "list in pages",
+    "list with attributes",
+    "list nothing",
+    "delete queue",
+    "missing queue",
+    "send",
+    "peek",
+    "receive",
+    "in flight",
+    "change visibility",
+    "delete with a stale handle",
+    "redelivery",
+    "delete",
+    "delayed message",
+    "delete before it is due",
+    "batch send",
+    "batch peek",
+    "batch receive",
+    "batch delete",
+    "batch delete with a stale handle",
+    "empty queue",
+    "long poll on an empty queue",
+    "long poll ends with a message",
+    "awkward body",
+    "base64 body",
+    "largest body",
+    "wrong secret",
+    "wrong id",
+    "clock off",
+    "refusals change nothing",
+];
+
+#[test]
+fn python_sdk_accepts_the_emulator() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    judge(referees.script("python/mns_sdk.py"));
+}
+
+#[test]
+fn node_sdk_accepts_the_emulator() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    judge(referees.script("node/mns_sdk.js"));
+}
+
+/// Runs a referee against an emulator of its own.
+fn judge(mut referee: Command) {
+    let emulator = Emulator::start();
+    let verdict = emulator
+        .name_to(&mut referee)
+        .output()
+        .expect("the referee starts");
+    let output = String::from_utf8_lossy(&verdict.stdout);
+    let errors = String::from_utf8_lossy(&verdict.stderr);
+    assert!(
+        verdict.status.success(),
+        "the SDK disagrees:\n{output}\n{errors}"
+    );
+
+    let passed: BTreeSet<&str> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("ok "))
+        .collect();
+    let missing: Vec<_> = CHECKS
+        .iter()
+        .filter(|check| !passed.contains(**check))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "never checked: {missing:?}; the referee printed:\n{output}"
+    );
+}
