@@ -24,6 +24,7 @@ use self::quarantine::Quarantine;
 use self::queue::{Evictions, QueueState, Verdict};
 use self::view::QueueView;
 use crate::clock::UnixMillis;
+use crate::vod::event::Undecodable;
 
 pub use self::counts::{Counts, Histogram};
 pub use self::record::{
@@ -45,6 +46,32 @@ pub struct Ledger {
     evictions: Evictions,
     #[serde(skip)]
     views: Vec<QueueView>,
+}
+
+/// What applying records changed beyond counting: to be logged where it is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Messages that were counted as decode failures.
+    pub undecodable: Vec<Quarantined>,
+    /// Queues whose view turned incomplete.
+    pub incomplete: Vec<Arc<str>>,
+    /// Rows dropped from full tables.
+    pub evictions: u64,
+}
+
+/// A message that was counted as a decode failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Configured id of the queue.
+    pub queue: Arc<str>,
+    /// Why.
+    pub reason: Undecodable,
+    /// MNS's MessageId.
+    pub message_id: Box<str>,
+    /// Size of the body in bytes.
+    pub size: u64,
+    /// False if it was too large to be kept.
+    pub kept: bool,
 }
 
 // === impl Ledger ===
@@ -74,8 +101,8 @@ impl Ledger {
         QueueIndex(u32::try_from(position.unwrap_or(self.queues.len())).unwrap_or(u32::MAX))
     }
 
-    /// Applies one committed record.
-    pub fn apply(&mut self, record: &Record) {
+    /// Applies one committed record, and adds to `changes` what is worth a line in the log.
+    pub fn apply(&mut self, record: &Record, changes: &mut Changes) {
         match record {
             Record::Opened {
                 queue,
@@ -98,7 +125,7 @@ impl Ledger {
                 queue,
                 at,
                 sightings,
-            } => self.sight(*queue, *at, sightings),
+            } => self.sight(*queue, *at, sightings, changes),
             Record::Deleted {
                 queue,
                 at,
@@ -200,10 +227,17 @@ impl Ledger {
         state.open(Arc::clone(identity), streams_from, at);
     }
 
-    fn sight(&mut self, queue: QueueIndex, at: UnixMillis, sightings: &[Sighting]) {
+    fn sight(
+        &mut self,
+        queue: QueueIndex,
+        at: UnixMillis,
+        sightings: &[Sighting],
+        changes: &mut Changes,
+    ) {
         let Some(state) = self.queues.get_mut(place(queue)) else {
             return;
         };
+        let (complete, evictions) = (state.view_complete(at), state.evictions.total());
         for sighting in sightings {
             let verdict = state.sight(sighting, at);
             let Content::Undecodable {
@@ -214,18 +248,34 @@ impl Ledger {
             else {
                 continue;
             };
-            if verdict == Verdict::Counted && state.identity.role == Role::Callback {
-                self.evictions.quarantine += self.quarantine.push(QuarantineEntry {
-                    number: 0,
-                    queue: Arc::clone(&state.identity.id),
-                    reason: *reason,
-                    at,
-                    enqueue_time: sighting.enqueue_time,
-                    message_id: message_id.clone(),
-                    size: body.len() as u64,
-                    body: Arc::clone(body),
-                });
+            if verdict != Verdict::Counted || state.identity.role == Role::DeadLetter {
+                continue;
             }
+            let entry = QuarantineEntry {
+                number: 0,
+                queue: Arc::clone(&state.identity.id),
+                reason: *reason,
+                at,
+                enqueue_time: sighting.enqueue_time,
+                message_id: message_id.clone(),
+                size: body.len() as u64,
+                body: Arc::clone(body),
+            };
+            let kept = entry.size <= self.quarantine.max_bytes();
+            changes.undecodable.push(Quarantined {
+                queue: Arc::clone(&entry.queue),
+                reason: entry.reason,
+                message_id: entry.message_id.clone(),
+                size: entry.size,
+                kept,
+            });
+            let evicted = self.quarantine.push(entry);
+            self.evictions.quarantine += evicted;
+            changes.evictions += evicted;
+        }
+        changes.evictions += state.evictions.total() - evictions;
+        if complete && !state.view_complete(at) {
+            changes.incomplete.push(Arc::clone(&state.identity.id));
         }
     }
 
@@ -252,6 +302,10 @@ impl Ledger {
 // === impl Evictions ===
 
 impl Evictions {
+    fn total(self) -> u64 {
+        self.dedupe + self.contents + self.seen + self.quarantine
+    }
+
     fn add(&mut self, other: &Self) {
         self.dedupe += other.dedupe;
         self.contents += other.contents;

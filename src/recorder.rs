@@ -1,1 +1,294 @@
-//! .
+//! The one writer: makes records durable in groups, applies them to the ledger, and only then lets anybody go on.
+//!
+//! Sources wait for [`Recorder::commit`] before they delete. Readers take [`Recorder::snapshot`], which holds nothing
+//! that is not committed. When the store cannot write, commits wait and sources see [`Recorder::writable`] turn false;
+//! what was committed is served all the while.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+use crate::clock::{ServerClock, UnixMillis};
+use crate::ledger::store::Store;
+use crate::ledger::{
+    Changes, Content, ContentKey, Ledger, MessageKey, QueueIdentity, QueueIndex, Reading, Record,
+    Sighting, Snapshot, StreamsFrom,
+};
+use crate::mns::Message;
+use crate::vod::decode::decode;
+
+/// Records that wait for the writer; a source that finds it full waits.
+const BACKLOG: usize = 1_024;
+/// Records made durable together.
+const GROUP: usize = 256;
+/// Between attempts to write a group that the store refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A handle to the writer.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+/// The writer has ended: the process is shutting down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the recorder has stopped")]
+pub struct Stopped;
+
+#[derive(Debug)]
+struct Shared {
+    ledger: Mutex<Ledger>,
+    clock: Arc<ServerClock>,
+    writable: watch::Sender<bool>,
+    commits: AtomicU64,
+    durable: AtomicBool,
+    state_bytes: Mutex<Option<u64>>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Commit(Record, oneshot::Sender<()>),
+    Open {
+        identity: Arc<QueueIdentity>,
+        streams_from: StreamsFrom,
+        at: UnixMillis,
+        done: oneshot::Sender<QueueIndex>,
+    },
+}
+
+struct Writer {
+    jobs: mpsc::Receiver<Job>,
+    shared: Arc<Shared>,
+    store: Box<dyn Store>,
+}
+
+/// Decodes messages into what the ledger is told.
+pub fn sightings<'a>(messages: impl Iterator<Item = Message<'a>>) -> Vec<Sighting> {
+    messages.map(|message| sighting(&message)).collect()
+}
+
+fn sighting(message: &Message<'_>) -> Sighting {
+    let content = match decode(message.body, message.enqueue_time) {
+        Ok(decoded) => Content::Event {
+            event: decoded.event,
+            key: ContentKey(decoded.content),
+        },
+        Err(reason) => Content::Undecodable {
+            reason,
+            message_id: message.id.into(),
+            body: message.body.into(),
+        },
+    };
+    Sighting {
+        message: MessageKey::of(message.id),
+        enqueue_time: message.enqueue_time,
+        first_dequeue_time: message.first_dequeue_time,
+        next_visible_time: message.next_visible_time,
+        dequeue_count: message.dequeue_count,
+        content,
+    }
+}
+
+/// Starts the writer; it ends when every [`Recorder`] is gone and all that they sent is committed.
+pub fn start(ledger: Ledger, store: Box<dyn Store>, clock: Arc<ServerClock>) -> Recorder {
+    let (sender, jobs) = mpsc::channel(BACKLOG);
+    let shared = Arc::new(Shared {
+        ledger: Mutex::new(ledger),
+        clock,
+        writable: watch::Sender::new(true),
+        commits: AtomicU64::new(0),
+        durable: AtomicBool::new(store.durable()),
+        state_bytes: Mutex::new(store.bytes()),
+    });
+    let writer = Writer {
+        jobs,
+        shared: Arc::clone(&shared),
+        store,
+    };
+    tokio::spawn(writer.run());
+    Recorder {
+        jobs: sender,
+        shared,
+    }
+}
+
+// === impl Recorder ===
+
+impl Recorder {
+    /// Watches a queue from now on.
+    pub async fn open(
+        &self,
+        identity: Arc<QueueIdentity>,
+        streams_from: StreamsFrom,
+        at: UnixMillis,
+    ) -> Result<QueueIndex, Stopped> {
+        let (done, opened) = oneshot::channel();
+        let job = Job::Open {
+            identity,
+            streams_from,
+            at,
+            done,
+        };
+        self.jobs.send(job).await.map_err(|_| Stopped)?;
+        opened.await.map_err(|_| Stopped)
+    }
+
+    /// Returns once the record is durable and applied.
+    pub async fn commit(&self, record: Record) -> Result<(), Stopped> {
+        let (done, committed) = oneshot::channel();
+        self.jobs
+            .send(Job::Commit(record, done))
+            .await
+            .map_err(|_| Stopped)?;
+        committed.await.map_err(|_| Stopped)
+    }
+
+    /// Takes in what a read told of the moment; never durable, so it need not wait.
+    pub fn read(&self, queue: QueueIndex, reading: Reading) {
+        self.shared.ledger().read(queue, reading);
+    }
+
+    /// Messages of a queue that were received and, for all we know, are undeleted.
+    pub fn in_hand(&self, queue: QueueIndex) -> u64 {
+        self.shared.ledger().in_hand(queue)
+    }
+
+    /// Entries in a queue's pending table, unconfirmed deletes included.
+    pub fn pending(&self, queue: QueueIndex) -> usize {
+        self.shared.ledger().pending(queue)
+    }
+
+    /// Whether the store takes records; sources stop receiving while it does not.
+    pub fn writable(&self) -> watch::Receiver<bool> {
+        self.shared.writable.subscribe()
+    }
+
+    /// A consistent copy of what is committed.
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.shared.clock.now().unwrap_or_default();
+        let snapshot = self.shared.ledger().snapshot(now);
+        Snapshot {
+            commits: self.shared.commits.load(Ordering::Relaxed),
+            durable: self.shared.durable.load(Ordering::Relaxed),
+            state_bytes: *lock(&self.shared.state_bytes),
+            ..snapshot
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    async fn run(mut self) {
+        let mut group = Vec::with_capacity(GROUP);
+        while self.jobs.recv_many(&mut group, GROUP).await > 0 {
+            let mut records = Vec::with_capacity(group.len());
+            let mut replies = Vec::with_capacity(group.len());
+            for job in group.drain(..) {
+                match job {
+                    Job::Commit(record, done) => {
+                        records.push(record);
+                        replies.push(done);
+                    }
+                    // A queue's place depends on all that came before it.
+                    Job::Open {
+                        identity,
+                        streams_from,
+                        at,
+                        done,
+                    } => {
+                        self.write(&mut records, &mut replies).await;
+                        let queue = self.shared.ledger().place_for(&identity, at);
+                        records.push(Record::Opened {
+                            queue,
+                            identity,
+                            streams_from,
+                            at,
+                        });
+                        self.write(&mut records, &mut replies).await;
+                        // The caller may have given up waiting: its queue is closed by whoever stopped it.
+                        _ = done.send(queue);
+                    }
+                }
+            }
+            self.write(&mut records, &mut replies).await;
+        }
+    }
+
+    /// Makes records durable, applies them, and tells those who wait.
+    async fn write(&mut self, records: &mut Vec<Record>, replies: &mut Vec<oneshot::Sender<()>>) {
+        if records.is_empty() {
+            return;
+        }
+        self.make_durable(records).await;
+        let mut changes = Changes::default();
+        {
+            let mut ledger = self.shared.ledger();
+            for record in records.iter() {
+                ledger.apply(record, &mut changes);
+            }
+        }
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        report(&changes);
+        records.clear();
+        for done in replies.drain(..) {
+            // Nobody waits any more for a commit whose source was stopped.
+            _ = done.send(());
+        }
+    }
+
+    async fn make_durable(&mut self, records: &[Record]) {
+        while let Err(error) = self.store.commit(records) {
+            if self.shared.writable.send_replace(false) {
+                error!(kind = error.kind(), %error, "Receiving stops: the state cannot be written.");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        if !self.shared.writable.send_replace(true) {
+            info!("Receiving goes on: the state can be written again.");
+        }
+        *lock(&self.shared.state_bytes) = self.store.bytes();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The one place where what the ledger dropped or distrusts is logged.
+fn report(changes: &Changes) {
+    for undecodable in &changes.undecodable {
+        warn!(
+            queue = %undecodable.queue,
+            reason = undecodable.reason.as_str(),
+            message_id = %undecodable.message_id,
+            size = undecodable.size,
+            kept = undecodable.kept,
+            "An undecodable message went to quarantine."
+        );
+    }
+    for queue in &changes.incomplete {
+        warn!(
+            queue = %queue,
+            "The view is incomplete for 24 h: another consumer receives from this queue."
+        );
+    }
+    if changes.evictions > 0 {
+        warn!(
+            rows = changes.evictions,
+            "Rows were dropped from full tables."
+        );
+    }
+}

@@ -45,6 +45,11 @@ impl Quarantine {
         evicted
     }
 
+    /// The cap of all bodies together.
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     /// The messages, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &QuarantineEntry> {
         self.entries.iter()

@@ -28,12 +28,15 @@ fn ledger(mode: Mode) -> Ledger {
 
 fn open(ledger: &mut Ledger, identity: Arc<QueueIdentity>, at: UnixMillis) -> QueueIndex {
     let queue = ledger.place_for(&identity, at);
-    ledger.apply(&Record::Opened {
-        queue,
-        identity,
-        streams_from: StreamsFrom::Events,
-        at,
-    });
+    commit(
+        ledger,
+        &Record::Opened {
+            queue,
+            identity,
+            streams_from: StreamsFrom::Events,
+            at,
+        },
+    );
     queue
 }
 
@@ -72,22 +75,32 @@ fn sighting(message: u128, dequeue_count: u32, content: Content) -> Sighting {
     }
 }
 
+fn commit(ledger: &mut Ledger, record: &Record) {
+    ledger.apply(record, &mut Changes::default());
+}
+
 fn sight(ledger: &mut Ledger, sightings: Vec<Sighting>) {
     let at = BIRTH.plus(Duration::from_secs(5));
-    ledger.apply(&Record::Sighted {
-        queue: QUEUE,
-        at,
-        sightings,
-    });
+    commit(
+        ledger,
+        &Record::Sighted {
+            queue: QUEUE,
+            at,
+            sightings,
+        },
+    );
 }
 
 fn delete(ledger: &mut Ledger, messages: &[u128], at: UnixMillis) {
     let messages = messages.iter().copied().map(MessageKey).collect();
-    ledger.apply(&Record::Deleted {
-        queue: QUEUE,
-        at,
-        messages,
-    });
+    commit(
+        ledger,
+        &Record::Deleted {
+            queue: QUEUE,
+            at,
+            messages,
+        },
+    );
 }
 
 fn counts(ledger: &Ledger) -> Counts {
@@ -149,11 +162,14 @@ fn the_same_content_under_another_id_is_a_duplicate_within_an_hour() {
     delete(&mut ledger, &[1, 2], BIRTH.plus(Duration::from_secs(9)));
     let late = BIRTH.plus(Duration::from_hours(2));
     let sightings = vec![sighting(3, 1, event(7, Status::Success, BIRTH))];
-    ledger.apply(&Record::Sighted {
-        queue: QUEUE,
-        at: late,
-        sightings,
-    });
+    commit(
+        &mut ledger,
+        &Record::Sighted {
+            queue: QUEUE,
+            at: late,
+            sightings,
+        },
+    );
     let counts = counts(&ledger);
     assert_eq!(
         (events(&counts), counts.duplicates, counts.messages_seen),
@@ -164,10 +180,13 @@ fn the_same_content_under_another_id_is_a_duplicate_within_an_hour() {
 #[test]
 fn an_unconfirmed_delete_is_remembered_until_retention_has_passed() {
     let mut ledger = ledger(Mode::Consume);
-    ledger.apply(&Record::Retention {
-        queue: QUEUE,
-        retention: Duration::from_hours(24),
-    });
+    commit(
+        &mut ledger,
+        &Record::Retention {
+            queue: QUEUE,
+            retention: Duration::from_hours(24),
+        },
+    );
     sight(
         &mut ledger,
         vec![sighting(1, 1, event(1, Status::Success, BIRTH))],
@@ -176,11 +195,14 @@ fn an_unconfirmed_delete_is_remembered_until_retention_has_passed() {
         let at = BIRTH.plus(Duration::from_hours(hours));
         let mut young = sighting(9, 1, event(9, Status::Success, at));
         young.enqueue_time = BIRTH.plus(Duration::from_hours(24));
-        ledger.apply(&Record::Sighted {
-            queue: QUEUE,
-            at,
-            sightings: vec![young],
-        });
+        commit(
+            ledger,
+            &Record::Sighted {
+                queue: QUEUE,
+                at,
+                sightings: vec![young],
+            },
+        );
         ledger.pending(QUEUE)
     };
     assert_eq!(look(&mut ledger, 24), 2);
@@ -271,10 +293,13 @@ fn a_closed_queue_vanishes_and_continues_when_it_returns() {
         &mut ledger,
         vec![sighting(1, 1, event(1, Status::Success, BIRTH))],
     );
-    ledger.apply(&Record::Closed {
-        queue: QUEUE,
-        at: BIRTH,
-    });
+    commit(
+        &mut ledger,
+        &Record::Closed {
+            queue: QUEUE,
+            at: BIRTH,
+        },
+    );
     assert!(ledger.snapshot(BIRTH).queues.is_empty());
     let later = BIRTH.plus(Duration::from_hours(24));
     assert_eq!(
@@ -282,10 +307,13 @@ fn a_closed_queue_vanishes_and_continues_when_it_returns() {
         QUEUE
     );
     assert_eq!(counts(&ledger).messages_seen, 1);
-    ledger.apply(&Record::Closed {
-        queue: QUEUE,
-        at: later,
-    });
+    commit(
+        &mut ledger,
+        &Record::Closed {
+            queue: QUEUE,
+            at: later,
+        },
+    );
     let much_later = later.plus(Duration::from_hours(31 * 24));
     open(
         &mut ledger,
@@ -310,30 +338,42 @@ fn strangers_make_the_view_incomplete_for_a_day_but_lost_receives_do_not() {
         BIRTH.plus(Duration::from_secs(99)),
         BIRTH.plus(Duration::from_secs(101)),
     );
-    lost.apply(&Record::ReceiveLost {
-        queue: QUEUE,
-        from,
-        to,
-    });
-    lost.apply(&Record::Sighted {
-        queue: QUEUE,
-        at,
-        sightings: (0..16).map(stolen).collect(),
-    });
+    commit(
+        &mut lost,
+        &Record::ReceiveLost {
+            queue: QUEUE,
+            from,
+            to,
+        },
+    );
+    commit(
+        &mut lost,
+        &Record::Sighted {
+            queue: QUEUE,
+            at,
+            sightings: (0..16).map(stolen).collect(),
+        },
+    );
     assert!(complete(&lost, at));
 
     let mut shared = ledger(Mode::Consume);
-    shared.apply(&Record::Sighted {
-        queue: QUEUE,
-        at,
-        sightings: (0..3).map(stolen).collect(),
-    });
+    commit(
+        &mut shared,
+        &Record::Sighted {
+            queue: QUEUE,
+            at,
+            sightings: (0..3).map(stolen).collect(),
+        },
+    );
     assert!(complete(&shared, at), "three may be an accident");
-    shared.apply(&Record::Sighted {
-        queue: QUEUE,
-        at,
-        sightings: vec![stolen(3)],
-    });
+    commit(
+        &mut shared,
+        &Record::Sighted {
+            queue: QUEUE,
+            at,
+            sightings: vec![stolen(3)],
+        },
+    );
     assert!(!complete(&shared, at));
     assert!(
         shared
@@ -526,7 +566,7 @@ proptest! {
         let run = |records: &[Record]| {
             let mut ledger = Ledger::new(10_000);
             for record in records {
-                ledger.apply(record);
+                commit(&mut ledger, record);
             }
             counts(&ledger)
         };
