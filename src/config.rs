@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aliyun::sign;
+use crate::ledger::record::StreamsFrom;
 use crate::ledger::snapshot::{Mode, QueueIdentity};
 use crate::secret::SecretSource;
 
@@ -90,16 +91,6 @@ pub struct AccountConfig {
     pub proxy: Option<url::Url>,
 }
 
-/// Which events count transcoded streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StreamsFrom {
-    /// `StreamTranscodeComplete`, one for each stream.
-    #[default]
-    Events,
-    /// The stream list of `TranscodeComplete`, where the former is not subscribed to.
-    Summary,
-}
-
 /// What becomes of undecodable messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quarantine {
@@ -174,6 +165,11 @@ impl Discovery {
     /// Where to look for them.
     pub fn endpoint(&self) -> &Endpoint {
         &self.template.endpoint
+    }
+
+    /// Region that signatures name; empty if unknown.
+    pub fn region(&self) -> &str {
+        &self.template.identity.region
     }
 
     /// With whose credentials to look for them.

@@ -154,6 +154,16 @@ impl fmt::Display for Operation {
     }
 }
 
+// === impl FailedDelete ===
+
+impl FailedDelete {
+    /// Whether trying again is useless: the handle has expired, was used up, or the message is gone. None of these says
+    /// that the message was deleted.
+    pub fn handle_is_dead(&self) -> bool {
+        matches!(self.code.as_str(), "MessageNotExist" | "ReceiptHandleError")
+    }
+}
+
 // === impl Client ===
 
 impl Client {

@@ -146,6 +146,16 @@ impl Error {
         )
     }
 
+    /// Whether there was an answer that could not be read: receiving one message at a time may get past it.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.kind(), "malformed_answer" | "too_large")
+    }
+
+    /// Whether MNS may have done what was asked for all the same.
+    pub fn may_have_taken_effect(&self) -> bool {
+        self.is_unreadable() || self.is_retryable() && self.kind() != "throttled"
+    }
+
     /// Whether the temporary credentials may have expired. MNS documents no code for that, so every 403 counts that is
     /// not a plain denial.
     pub fn looks_expired(&self) -> bool {

@@ -1,0 +1,98 @@
+//! MNS clients: one per queue, so that its calls are counted under its id; credentials and connections are shared by
+//! all queues of an account.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::aliyun::credentials::{Provider, Sources};
+use crate::aliyun::transport;
+use crate::clock::ServerClock;
+use crate::config::{AccountConfig, Endpoint};
+use crate::metrics::{Metrics, QueueRequests};
+use crate::mns::client::{Client, ClientConfig, Observer, Operation};
+
+/// Makes clients.
+#[derive(Debug)]
+pub(super) struct Clients {
+    clock: Arc<ServerClock>,
+    metrics: Arc<Metrics>,
+    accounts: Mutex<HashMap<Arc<str>, Account>>,
+}
+
+#[derive(Clone, Debug)]
+struct Account {
+    credentials: Arc<Provider>,
+    http: reqwest::Client,
+}
+
+/// Counts one queue's calls.
+struct Requests(QueueRequests);
+
+// === impl Clients ===
+
+impl Clients {
+    pub(super) fn new(clock: Arc<ServerClock>, metrics: Arc<Metrics>) -> Self {
+        Self { clock, metrics, accounts: Mutex::default() }
+    }
+
+    /// A client whose calls are counted under `queue`, empty for calls that concern none.
+    pub(super) fn client(
+        &self,
+        queue: &str,
+        account: &AccountConfig,
+        endpoint: &Endpoint,
+        region: &str,
+        seed: u64,
+    ) -> Result<Client, transport::Error> {
+        let Account { credentials, http } = self.account(account)?;
+        let config = ClientConfig {
+            endpoint: endpoint.url().clone(),
+            region: (!region.is_empty()).then(|| region.to_owned()),
+            signature: account.signature,
+            seed,
+        };
+        let observer = Arc::new(Requests(self.metrics.queue_requests(queue)));
+        Ok(Client::new(config, credentials, http, Arc::clone(&self.clock), observer))
+    }
+
+    /// Ends the series of a queue's calls.
+    pub(super) fn forget(&self, queue: &str) {
+        self.metrics.remove_queue(queue);
+    }
+
+    fn account(&self, config: &AccountConfig) -> Result<Account, transport::Error> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(&config.name) {
+            return Ok(account.clone());
+        }
+        let options = transport::Options {
+            ca_file: config.ca_file.as_deref().map(std::path::Path::to_owned),
+            proxy: config.proxy.clone(),
+        };
+        let sources = Sources {
+            access_key_id: config.access_key_id.clone(),
+            access_key_secret: config.access_key_secret.clone(),
+            security_token: config.security_token.clone(),
+        };
+        let credentials = Arc::new(Provider::new(sources));
+        let account = Account { credentials, http: options.client()? };
+        accounts.insert(Arc::clone(&config.name), account.clone());
+        Ok(account)
+    }
+}
+
+// === impl Requests ===
+
+impl Observer for Requests {
+    fn called(
+        &self,
+        _queue: &str,
+        operation: Operation,
+        code: &'static str,
+        took: Duration,
+        long_poll: bool,
+    ) {
+        self.0.called(operation.name(), code, took, long_poll);
+    }
+}

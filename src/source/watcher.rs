@@ -1,0 +1,184 @@
+//! The set of queues that are watched: starts and stops them, each on its own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use super::clients::Clients;
+use super::{Queue, State};
+use crate::aliyun::transport;
+use crate::clock::{self, ServerClock};
+use crate::config::{Discovery, QueueConfig};
+use crate::ledger::{QueueIdentity, Record};
+use crate::metrics::Metrics;
+use crate::mns::client::Client;
+use crate::recorder::{Recorder, Stopped};
+
+/// The queues that are watched now.
+#[derive(Debug)]
+pub struct Watcher {
+    recorder: Recorder,
+    clock: Arc<ServerClock>,
+    clients: Clients,
+    cancelled: CancellationToken,
+    tracker: TaskTracker,
+    running: Mutex<HashMap<Arc<str>, Running>>,
+    rng: Mutex<fastrand::Rng>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queue: Arc<Queue>,
+    tracker: TaskTracker,
+}
+
+/// Who reads a queue's attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attributes {
+    /// The queue itself, by a call of its own.
+    Own,
+    /// A discovery, by one call for many queues.
+    Discovery,
+}
+
+/// Why a queue cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The process is shutting down.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// There is no client for its account.
+    #[error("account {account}: {source}")]
+    Client {
+        /// Name in the config.
+        account: Arc<str>,
+        /// Why.
+        source: transport::Error,
+    },
+}
+
+/// What became of a request to watch a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is watched from now on.
+    Started,
+    /// The same queue of MNS is watched already.
+    AlreadyWatched,
+    /// Another queue has the id.
+    IdTaken,
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    /// Watches nothing yet; `seed` spreads ticks and backoffs.
+    pub fn new(
+        recorder: Recorder,
+        clock: Arc<ServerClock>,
+        metrics: Arc<Metrics>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            recorder,
+            clients: Clients::new(Arc::clone(&clock), metrics),
+            clock,
+            cancelled: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+            running: Mutex::default(),
+            rng: Mutex::new(fastrand::Rng::with_seed(seed)),
+        }
+    }
+
+    /// Starts to watch a queue, unless it or another of its id is watched already.
+    pub async fn start(
+        &self,
+        config: QueueConfig,
+        attributes: Attributes,
+    ) -> Result<Outcome, StartError> {
+        let identity = Arc::clone(&config.identity);
+        if let Some(outcome) = self.conflict(&identity) {
+            return Ok(outcome);
+        }
+        let seed = self.seed();
+        let QueueConfig { account, endpoint, .. } = &config;
+        let client = self
+            .clients
+            .client(&identity.id, account, endpoint, &identity.region, seed)
+            .map_err(|source| StartError::Client { account: Arc::clone(&account.name), source })?;
+        let at = self.clock.now().unwrap_or_else(clock::now);
+        let index = self.recorder.open(Arc::clone(&identity), config.streams_from, at).await?;
+        let queue = Arc::new(Queue {
+            config,
+            client,
+            recorder: self.recorder.clone(),
+            clock: Arc::clone(&self.clock),
+            index,
+            cancelled: self.cancelled.child_token(),
+            reads_attributes: attributes == Attributes::Own,
+            seed,
+            state: Mutex::new(State::default()),
+        });
+        info!(queue = %identity.id, endpoint = %identity.endpoint, mode = ?identity.mode, "Watching the queue.");
+        let tracker = TaskTracker::new();
+        tracker.spawn(self.tracker.track_future(super::run(Arc::clone(&queue))));
+        tracker.close();
+        self.running().insert(Arc::clone(&identity.id), Running { queue, tracker });
+        Ok(Outcome::Started)
+    }
+
+    /// Stops watching a queue: its series vanish, its counters stay in the ledger for 30 days.
+    pub async fn stop(&self, id: &str) -> Result<(), Stopped> {
+        let Some(Running { queue, tracker }) = self.running().remove(id) else { return Ok(()) };
+        queue.cancelled.cancel();
+        tracker.wait().await;
+        info!(queue = id, "No longer watching the queue.");
+        let at = queue.now();
+        self.recorder.commit(Record::Closed { queue: queue.index, at }).await?;
+        self.clients.forget(id);
+        Ok(())
+    }
+
+    /// A client to look for queues with.
+    pub(super) fn lister(&self, discovery: &Discovery) -> Result<Client, StartError> {
+        let account = discovery.account();
+        self.clients
+            .client("", account, discovery.endpoint(), discovery.region(), self.seed())
+            .map_err(|source| StartError::Client { account: Arc::clone(&account.name), source })
+    }
+
+    /// A watched queue.
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Queue>> {
+        self.running().get(id).map(|running| Arc::clone(&running.queue))
+    }
+
+    /// Stops receiving everywhere and waits until what was received is committed and deleted or released.
+    pub async fn drain(&self) {
+        self.cancelled.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    fn conflict(&self, identity: &QueueIdentity) -> Option<Outcome> {
+        let running = self.running();
+        let same = |running: &Running| {
+            let other = &running.queue.config.identity;
+            other.endpoint == identity.endpoint && other.mns_queue == identity.mns_queue
+        };
+        if running.values().any(same) {
+            Some(Outcome::AlreadyWatched)
+        } else {
+            running.contains_key(&identity.id).then_some(Outcome::IdTaken)
+        }
+    }
+
+    fn seed(&self) -> u64 {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<Arc<str>, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
