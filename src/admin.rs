@@ -79,10 +79,8 @@ type Answer = Response<Full<Bytes>>;
 // === impl Server ===
 
 impl Server {
-    /// Takes the address at once, so that a port in use is known before anything else has started.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
+    /// Over a non-blocking listener that was bound before anything else started.
+    pub fn new(listener: std::net::TcpListener) -> io::Result<Self> {
         let local_addr = listener.local_addr()?;
         Ok(Self {
             listener,

@@ -1,7 +1,29 @@
-//! Wiring, start and shutdown order.
+//! Wiring: what is started in which order, and how it ends.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::admin::{self, Admin, Readiness};
 use crate::cli::ListenAddress;
+use crate::clock::ServerClock;
 use crate::config::Config;
+use crate::ledger::store::MemoryStore;
+use crate::ledger::{Ledger, Snapshot};
+use crate::metrics::Metrics;
+use crate::recorder::{self, Recorder};
+use crate::signals::Signals;
+use crate::source::discovery::Discoverer;
+use crate::source::watcher::{Attributes, Watcher};
+
+/// How long shutdown may take: below the 30 s that Kubernetes grants by default.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What flags say beside the config.
 #[derive(Clone, Debug)]
@@ -10,10 +32,138 @@ pub struct Options {
     pub listen_address: ListenAddress,
     /// Path of the metrics.
     pub telemetry_path: String,
+    /// Spreads ticks and backoffs.
+    pub seed: u64,
 }
 
-/// Runs until SIGTERM or SIGINT.
-pub async fn run(_config: Config, options: Options) -> anyhow::Result<()> {
-    let _listener = tokio::net::TcpListener::from_std(options.listen_address.bind()?)?;
-    anyhow::bail!("nothing is wired to the config yet")
+/// A running exporter.
+#[derive(Debug)]
+pub struct App {
+    address: SocketAddr,
+    readiness: Readiness,
+    watcher: Arc<Watcher>,
+    recorder: Recorder,
+    discoveries: TaskTracker,
+    /// Ends discoveries, which find no queues during shutdown.
+    looking: CancellationToken,
+    /// Ends the endpoints, last of all.
+    serving: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+struct View {
+    recorder: Recorder,
+    clock: Arc<ServerClock>,
+}
+
+/// Runs until SIGTERM or SIGINT; a second one ends at once.
+pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("cannot catch signals")?;
+    let app = App::start(config, options).await?;
+    let signal = signals.next().await;
+    info!(signal, "Shutting down.");
+    tokio::select! {
+        () = app.shutdown() => {}
+        signal = signals.next() => warn!(signal, "Ending at once."),
+    }
+    Ok(())
+}
+
+// === impl App ===
+
+impl App {
+    /// Binds, then starts everything. Fails if the address cannot be had or a client cannot be built; MNS is not waited
+    /// for.
+    pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
+        let server = admin::Server::new(options.listen_address.bind()?)?;
+        let address = server.local_addr();
+        let clock = Arc::new(ServerClock::default());
+        let metrics = Arc::new(Metrics::new().context("cannot register metrics")?);
+        let ledger = Ledger::new(config.quarantine.max_bytes);
+        let recorder = recorder::start(ledger, Box::new(MemoryStore), Arc::clone(&clock));
+        info!("Counters live in memory: they start at zero with each start.");
+
+        let readiness = Readiness::default();
+        let view = View { recorder: recorder.clone(), clock: Arc::clone(&clock) };
+        let settings = admin::Settings {
+            telemetry_path: options.telemetry_path,
+            expose_bodies: config.quarantine.expose_bodies,
+        };
+        let admin = Admin::new(Arc::new(view), Arc::clone(&metrics), readiness.clone(), settings);
+        let serving = CancellationToken::new();
+        let server = tokio::spawn(server.serve(Arc::new(admin), serving.clone().cancelled_owned()));
+        info!(%address, "Listening.");
+
+        let watcher = Watcher::new(recorder.clone(), Arc::clone(&clock), metrics, options.seed);
+        let app = Self {
+            address,
+            readiness,
+            watcher: Arc::new(watcher),
+            recorder,
+            discoveries: TaskTracker::new(),
+            looking: CancellationToken::new(),
+            serving,
+            server,
+        };
+        app.watch(config, &clock).await?;
+        app.readiness.ready();
+        Ok(app)
+    }
+
+    /// The address that is served, with the real port where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A consistent copy of what is committed.
+    pub fn snapshot(&self) -> Snapshot {
+        self.recorder.snapshot()
+    }
+
+    /// Not ready, stop receiving, finish or release what was received, commit, and only then stop serving.
+    pub async fn shutdown(self) {
+        self.readiness.stopping();
+        self.looking.cancel();
+        self.discoveries.close();
+        let drain = async {
+            self.discoveries.wait().await;
+            self.watcher.drain().await;
+        };
+        if tokio::time::timeout(GRACE, drain).await.is_err() {
+            warn!(
+                grace_seconds = GRACE.as_secs(),
+                "Some messages were neither deleted nor released: they come again after their visibility timeout."
+            );
+        }
+        self.serving.cancel();
+        match self.server.await {
+            Ok(Ok(())) => info!("Ended."),
+            Ok(Err(error)) => warn!(%error, "The endpoints ended with an error."),
+            Err(error) => warn!(%error, "The endpoints ended early."),
+        }
+    }
+
+    async fn watch(&self, config: Config, clock: &Arc<ServerClock>) -> anyhow::Result<()> {
+        for queue in config.queues {
+            self.watcher.start(queue, Attributes::Own).await?;
+        }
+        for discovery in config.discoveries {
+            let watcher = Arc::clone(&self.watcher);
+            let discoverer = Discoverer::new(discovery, watcher, Arc::clone(clock))?;
+            self.discoveries.spawn(discoverer.run(self.looking.clone()));
+        }
+        Ok(())
+    }
+}
+
+// === impl View ===
+
+impl admin::View for View {
+    fn snapshot(&self) -> Snapshot {
+        self.recorder.snapshot()
+    }
+
+    fn skew_millis(&self) -> Option<i64> {
+        self.clock.skew_millis()
+    }
 }

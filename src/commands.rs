@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 pub mod check_config;
 pub mod emulate;
+pub mod quarantine;
 pub mod run;
 
 /// Threads that run tasks. The work is a few messages at a time and mostly waiting; the second thread keeps probes and

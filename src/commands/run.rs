@@ -84,11 +84,12 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let options = app::Options {
         listen_address: args.listen_address.clone(),
         telemetry_path: args.telemetry_path.clone(),
+        seed: fastrand::u64(..),
     };
     block_on(app::run(config, options))
 }
 
-/// Says what deserves a look, and above all which queues are emptied.
+/// Says what deserves a look.
 fn announce(config: &Config) {
     for warning in &config.warnings {
         tracing::warn!(
@@ -97,14 +98,6 @@ fn announce(config: &Config) {
             warning = %warning.text,
             "The config has something that deserves a look."
         );
-    }
-    for queue in &config.queues {
-        if queue.identity.mode == Mode::Consume {
-            tracing::warn!(
-                queue = %queue.identity.id,
-                "This queue is consumed: every message is deleted once it is counted."
-            );
-        }
     }
 }
 
