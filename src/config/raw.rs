@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::node::{Node, Value, describe_text};
 use super::options::Kind;
 use super::problem::{Place, Problem};
-use super::table::{Field, Table, read_endpoint};
+use super::table::{Field, Table, read_endpoint, unexpected};
 use super::{SingleQueue, StreamsFrom};
 use crate::aliyun::sign;
 use crate::ledger::snapshot::{Mode, Role};
@@ -67,6 +67,13 @@ pub(super) struct QueueOptions {
 impl File {
     /// Reads the root of the file.
     pub(super) fn read(root: Node, problems: &mut Vec<Problem>) -> Self {
+        if !matches!(root.value, Value::Map(_) | Value::Null) {
+            problems.push(Place::default().problem(unexpected(&root.value, Kind::Table)));
+            return Self {
+                queues: Field::Invalid,
+                ..Self::default()
+            };
+        }
         let mut table = Table::open(Place::default(), root, "", problems);
         let accounts = table
             .tables("accounts")
@@ -169,8 +176,9 @@ impl Account {
 
 impl Entry {
     fn read(place: Place, node: Node, problems: &mut Vec<Problem>) -> Self {
-        if node.value == Value::Null {
-            let text = "found nothing, expected a mapping with `name` or `prefix`; remove the dash";
+        if !matches!(node.value, Value::Map(_)) {
+            let found = node.value.describe();
+            let text = format!("found {found}, expected a mapping with `name` or `prefix`");
             problems.push(place.problem(text));
             return Self {
                 name: Field::Invalid,
