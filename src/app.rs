@@ -15,5 +15,6 @@ pub struct Options {
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(_config: Config, options: Options) -> anyhow::Result<()> {
     let _listener = tokio::net::TcpListener::from_std(options.listen_address.bind()?)?;
-    anyhow::bail!("nothing is wired to the config yet")
+    tokio::signal::ctrl_c().await?;
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! The command line as a process: exit codes, messages, help, environment twins.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 use std::net::TcpListener;
 use std::path::PathBuf;
 
@@ -12,7 +14,7 @@ defaults: {account: main, endpoint: \"http://127.0.0.1:1\"}
 queues: [{name: a}, {name: b}, {prefix: c}]
 ";
 
-/// The program in an environment with an AccessKey and nothing else.
+/// The program in an environment with an access key and nothing else.
 fn program(args: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("vod-callback-exporter"));
     command
@@ -21,7 +23,7 @@ fn program(args: &[&str]) -> Command {
         .env("TEST_SECRET", "hunter2")
         .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "id")
         .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "hunter2")
-        .timeout(std::time::Duration::from_secs(60))
+        .timeout(std::time::Duration::from_mins(1))
         .args(args);
     command
 }
@@ -89,6 +91,10 @@ fn bad_flags_exit_with_64_and_say_what_is_accepted() {
         (&[][..], "Usage"),
         (&["fly"], "fly"),
         (&["run", "--colour"], "--colour"),
+        (
+            &["run", "--config.file=a", "--mode=peek"],
+            "cannot be used with",
+        ),
         (
             &["run"],
             "give --config.file, or --mns.endpoint and --mns.queue",

@@ -1,5 +1,7 @@
 //! The config file: what is wrong with it is said completely, and its example and documentation say what holds.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
@@ -25,7 +27,7 @@ fn good(text: &str) -> Config {
 
 /// All problems of `text`, a line each.
 fn problems(text: &str) -> String {
-    parse(text).expect_err("a bad config").to_string()
+    parse(text).unwrap_err().to_string()
 }
 
 /// All problems of entries of `queues` behind [`HEAD`].
@@ -92,6 +94,19 @@ fn a_prefix_makes_queues_by_name() {
 }
 
 #[test]
+fn anchors_and_merge_keys_save_repetition() {
+    let config = good(&format!(
+        "{HEAD}queues: [&a {{name: a, tick: 5m}}, {{<<: *a, name: b}}]"
+    ));
+    let ticks: Vec<_> = config
+        .queues
+        .iter()
+        .map(|queue| queue.tick.as_secs())
+        .collect();
+    assert_eq!(ticks, [300, 300]);
+}
+
+#[test]
 fn documented_defaults_hold() {
     let implicit = good(&format!("{HEAD}queues: [{{name: vod}}]"));
     let defaults = |table: &str| {
@@ -148,12 +163,16 @@ fn what_is_no_yaml_is_said_with_its_position_and_without_the_lines_around() {
 }
 
 fn alias_bomb() -> String {
-    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for level in 1..9 {
-        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
-    }
-    text
+    let list = |item: &str| [item; 10].join(", ");
+    let levels: Vec<_> = (1..9)
+        .map(|level| {
+            format!(
+                "a{level}: &a{level} [{}]",
+                list(&format!("*a{}", level - 1))
+            )
+        })
+        .collect();
+    format!("a0: &a0 [{}]\n{}\n", list("x"), levels.join("\n"))
 }
 
 #[test]
@@ -257,10 +276,10 @@ fn two_entries_for_one_queue_or_with_one_id_are_said() {
 
 #[test]
 fn too_many_queues_are_said_once() {
-    let entries: String = (0..1_001)
+    let entries: Vec<_> = (0..1_001)
         .map(|number| format!("- name: q{number}\n"))
         .collect();
-    assert_snapshot!("too_many", queue_problems(&entries));
+    assert_snapshot!("too_many", queue_problems(&entries.concat()));
 }
 
 #[test]

@@ -110,13 +110,12 @@ impl File {
 
     /// The file that would name the one queue of the flags.
     pub(super) fn single(queue: SingleQueue<'_>, problems: &mut Vec<Problem>) -> Self {
-        let name = match Kind::QueueName.accepts(queue.queue) {
-            true => Ok(queue.queue.to_owned()),
-            false => {
+        let name = Some(queue.queue.to_owned())
+            .filter(|name| Kind::QueueName.accepts(name))
+            .ok_or_else(|| {
                 let found = describe_text(queue.queue);
-                Err(format!("found {found}, expected {}", Kind::QueueName))
-            }
-        };
+                format!("found {found}, expected {}", Kind::QueueName)
+            });
         let options = QueueOptions {
             endpoint: flag("--mns.endpoint", read_endpoint(queue.endpoint), problems),
             mode: flag("--mode", Ok(queue.mode), problems),

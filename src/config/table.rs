@@ -174,7 +174,7 @@ impl<'p> Table<'p> {
             let count = match (&value, kind) {
                 (Value::Int(count), Kind::Count(min, max)) => u64::try_from(*count)
                     .ok()
-                    .filter(|count| (min..=max).contains(&count)),
+                    .filter(|count| (min..=max).contains(count)),
                 _ => None,
             };
             count
