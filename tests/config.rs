@@ -258,6 +258,14 @@ fn options_that_together_make_no_sense_are_said() {
 }
 
 #[test]
+fn text_is_shown_in_one_line_and_in_its_script() {
+    let text = problems(
+        "accounts: {\"a\\nb\": 5}\n\"队列\": []\nqueues: [{account: \"a\\tb\", name: \"视频\\n\\u202e'x\"}]\n",
+    );
+    assert_snapshot!("scripts", text);
+}
+
+#[test]
 fn two_entries_for_one_queue_or_with_one_id_are_said() {
     assert_snapshot!(
         "duplicates",

@@ -112,14 +112,16 @@ pub(super) fn describe_text(text: &str) -> String {
     }
 }
 
-/// Text in one line: escaped, and cut after 80 characters.
+/// Text in one line, in any script: what does not print is escaped, and more than 80 characters are cut.
 pub(super) fn plain(text: &str) -> String {
     const LONGEST: usize = 80;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .flat_map(char::escape_default)
-        .collect();
+    let mut shown = String::new();
+    for c in text.chars().take(LONGEST) {
+        match c {
+            '\'' | '"' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
     if text.chars().nth(LONGEST).is_some() {
         shown.push_str("..");
     }

@@ -152,6 +152,16 @@ impl Account {
         if !Kind::Label.accepts(&name) {
             problems.push(place.problem(format!("the account's name must be {}", Kind::Label)));
         }
+        if !matches!(node.value, Value::Map(_) | Value::Null) {
+            problems.push(place.problem(unexpected(&node.value, Kind::Table)));
+            return Self {
+                place,
+                name,
+                access_key_id: Field::Invalid,
+                access_key_secret: Field::Invalid,
+                ..Self::default()
+            };
+        }
         let mut table = Table::open(place.clone(), node, "accounts.*", problems);
         let account = Self {
             place,

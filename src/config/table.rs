@@ -116,7 +116,7 @@ impl<'p> Table<'p> {
         let (place, node) = self.take(key).unwrap_or_else(|| self.nothing(key));
         mapping(&place, node, &Kind::Tables, self.problems)
             .into_iter()
-            .map(|(name, node)| (place.key(node.line, &name), name, node))
+            .map(|(name, node)| (place.key(node.line, &plain(&name)), name, node))
             .collect()
     }
 
