@@ -24,7 +24,7 @@ pub const EXIT_FAILURE: u8 = 1;
 
 /// What was asked for.
 #[derive(Debug, Parser)]
-#[command(name = "vod-callback-exporter", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "vod-callback-exporter", version, about, after_help = AFTER_HELP, max_term_width = 100, next_line_help = true)]
 pub struct Cli {
     /// How to log.
     #[command(flatten)]
@@ -58,7 +58,8 @@ pub struct LogArgs {
         default_value = "info",
         value_parser = parse_level,
         hide_env_values = true,
-        global = true
+        global = true,
+        display_order = 900
     )]
     pub level: LevelFilter,
     /// Form of log lines: logfmt or json
@@ -69,7 +70,8 @@ pub struct LogArgs {
         default_value = "logfmt",
         value_parser = parse_format,
         hide_env_values = true,
-        global = true
+        global = true,
+        display_order = 900
     )]
     pub format: Format,
 }

@@ -77,9 +77,9 @@ pub struct Discovery {
 pub struct AccountConfig {
     /// Its name in the config.
     pub name: Arc<str>,
-    /// The AccessKey's id.
+    /// The access key's id.
     pub access_key_id: SecretSource,
-    /// The AccessKey's secret.
+    /// The access key's secret.
     pub access_key_secret: SecretSource,
     /// The token of temporary credentials; none for permanent ones.
     pub security_token: Option<SecretSource>,
@@ -111,6 +111,19 @@ pub struct SingleQueue<'a> {
     pub mode: Mode,
 }
 
+/// `config`, if there is no problem with it.
+fn config_unless(
+    problems: Vec<Problem>,
+    config: Config,
+    origin: &str,
+) -> Result<Config, ConfigError> {
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(ConfigError::invalid(origin, problems))
+    }
+}
+
 // === impl Config ===
 
 impl Config {
@@ -128,10 +141,7 @@ impl Config {
             Err(problem) => return Err(ConfigError::invalid(origin, vec![problem])),
         };
         let config = resolve::resolve(file, directory, &mut problems);
-        match problems.is_empty() {
-            true => Ok(config),
-            false => Err(ConfigError::invalid(origin, problems)),
-        }
+        config_unless(problems, config, origin)
     }
 
     /// The config of one queue with the default account and default options.
@@ -139,10 +149,7 @@ impl Config {
         let mut problems = Vec::new();
         let file = raw::File::single(queue, &mut problems);
         let config = resolve::resolve(file, None, &mut problems);
-        match problems.is_empty() {
-            true => Ok(config),
-            false => Err(ConfigError::invalid("command line", problems)),
-        }
+        config_unless(problems, config, "command line")
     }
 }
 

@@ -72,8 +72,9 @@ Give either --config.file, or --mns.endpoint and --mns.queue. Without a file the
 ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and, for temporary credentials, \
 ALIBABA_CLOUD_SECURITY_TOKEN.
 
-  vod-callback-exporter run --mns.endpoint=https://1234.mns.cn-shanghai.aliyuncs.com --mns.queue=vod-callbacks
-  vod-callback-exporter run --config.file=/etc/vod-callback-exporter.yaml --web.listen-address=:10058
+  vod-callback-exporter run --mns.queue=vod-callbacks \\
+      --mns.endpoint=https://1234.mns.cn-shanghai.aliyuncs.com
+  vod-callback-exporter run --config.file=/etc/vod-callback-exporter.yaml
 
 Ends with SIGTERM or SIGINT. Exit codes: 0 ended as asked, 1 cannot listen, 64 bad flags or config.";
 

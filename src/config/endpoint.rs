@@ -13,7 +13,7 @@ pub struct Endpoint(Url);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not an absolute URL, or of another scheme.
-    #[error("an http or https URL")]
+    #[error("an http or https URL such as `https://1234.mns.cn-shanghai.aliyuncs.com`")]
     NotHttp,
     /// User name or password, which requests are not made with.
     #[error("a URL without user name and password; name the AccessKey under `accounts`")]

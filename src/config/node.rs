@@ -63,11 +63,13 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
             )
         })
         .map_err(|error| {
+            let line = error.location().map(|at| at.line());
+            let text = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
             Place {
-                line: error.location().map(|at| at.line()),
+                line,
                 path: String::new(),
             }
-            .problem(format!("{error}; correct the YAML"))
+            .problem(format!("{text}; correct the YAML"))
         })
 }
 
@@ -101,20 +103,25 @@ impl Value {
 
 /// Text in back quotes, in [`plain`] form; never a password in a URL.
 pub(super) fn describe_text(text: &str) -> String {
-    match text.contains("://") && text.contains('@') {
-        true => "a URL with user name or password (not shown)".to_owned(),
-        false => format!("`{}`", plain(text)),
+    match text {
+        "" => "empty text".to_owned(),
+        url if url.contains("://") && url.contains('@') => {
+            "a URL with user name or password (not shown)".to_owned()
+        }
+        text => format!("`{}`", plain(text)),
     }
 }
 
-/// Text in one line: escaped, and cut after 80 characters.
+/// Text in one line, in any script: what does not print is escaped, and more than 80 characters are cut.
 pub(super) fn plain(text: &str) -> String {
     const LONGEST: usize = 80;
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST)
-        .flat_map(char::escape_default)
-        .collect();
+    let mut shown = String::new();
+    for c in text.chars().take(LONGEST) {
+        match c {
+            '\'' | '"' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
     if text.chars().nth(LONGEST).is_some() {
         shown.push_str("..");
     }

@@ -40,7 +40,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "accounts.*.access_key_id_file",
         Kind::File,
         ID,
-        "File that holds the AccessKey's id. Read again when the credentials are renewed.",
+        "File that holds the AccessKey's id.",
     ),
     option(
         "accounts.*.access_key_id_env",

@@ -72,11 +72,13 @@ pub(super) fn read_file(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn lines(origin: &str, problems: &[Problem]) -> String {
-    let lines: Vec<_> = problems
-        .iter()
-        .map(|problem| problem.line(origin))
-        .collect();
-    lines.join("\n")
+    let lines = problems.iter().map(|problem| problem.line(origin));
+    let heading = (problems.len() > 1).then(|| format!("{} problems:", problems.len()));
+    heading
+        .into_iter()
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The one of `known` that is meant by the misspelt `word`, if any is near enough.

@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::node::{Node, Value, describe_text};
 use super::options::Kind;
 use super::problem::{Place, Problem};
-use super::table::{Field, Table, read_endpoint};
+use super::table::{Field, Table, read_endpoint, unexpected};
 use super::{SingleQueue, StreamsFrom};
 use crate::aliyun::sign;
 use crate::ledger::snapshot::{Mode, Role};
@@ -67,6 +67,13 @@ pub(super) struct QueueOptions {
 impl File {
     /// Reads the root of the file.
     pub(super) fn read(root: Node, problems: &mut Vec<Problem>) -> Self {
+        if !matches!(root.value, Value::Map(_) | Value::Null) {
+            problems.push(Place::default().problem(unexpected(&root.value, Kind::Table)));
+            return Self {
+                queues: Field::Invalid,
+                ..Self::default()
+            };
+        }
         let mut table = Table::open(Place::default(), root, "", problems);
         let accounts = table
             .tables("accounts")
@@ -103,13 +110,12 @@ impl File {
 
     /// The file that would name the one queue of the flags.
     pub(super) fn single(queue: SingleQueue<'_>, problems: &mut Vec<Problem>) -> Self {
-        let name = match Kind::QueueName.accepts(queue.queue) {
-            true => Ok(queue.queue.to_owned()),
-            false => {
+        let name = Some(queue.queue.to_owned())
+            .filter(|name| Kind::QueueName.accepts(name))
+            .ok_or_else(|| {
                 let found = describe_text(queue.queue);
-                Err(format!("found {found}, expected {}", Kind::QueueName))
-            }
-        };
+                format!("found {found}, expected {}", Kind::QueueName)
+            });
         let options = QueueOptions {
             endpoint: flag("--mns.endpoint", read_endpoint(queue.endpoint), problems),
             mode: flag("--mode", Ok(queue.mode), problems),
@@ -146,6 +152,16 @@ impl Account {
         if !Kind::Label.accepts(&name) {
             problems.push(place.problem(format!("the account's name must be {}", Kind::Label)));
         }
+        if !matches!(node.value, Value::Map(_) | Value::Null) {
+            problems.push(place.problem(unexpected(&node.value, Kind::Table)));
+            return Self {
+                place,
+                name,
+                access_key_id: Field::Invalid,
+                access_key_secret: Field::Invalid,
+                ..Self::default()
+            };
+        }
         let mut table = Table::open(place.clone(), node, "accounts.*", problems);
         let account = Self {
             place,
@@ -169,8 +185,9 @@ impl Account {
 
 impl Entry {
     fn read(place: Place, node: Node, problems: &mut Vec<Problem>) -> Self {
-        if node.value == Value::Null {
-            let text = "found nothing, expected a mapping with `name` or `prefix`; remove the dash";
+        if !matches!(node.value, Value::Map(_)) {
+            let found = node.value.describe();
+            let text = format!("found {found}, expected a mapping with `name` or `prefix`");
             problems.push(place.problem(text));
             return Self {
                 name: Field::Invalid,

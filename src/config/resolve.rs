@@ -13,7 +13,7 @@ use super::{Config, Discovery, Endpoint, MAX_QUEUES, Quarantine, QueueConfig};
 use crate::aliyun::sign;
 use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
 
-const TICK: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_mins(1);
 const LONG_POLL: Duration = Duration::from_secs(30);
 const WORKERS: usize = 4;
 const QUARANTINE_BYTES: u64 = 4 << 20;

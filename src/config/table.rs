@@ -5,7 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::endpoint::Endpoint;
-use super::node::{Node, Value};
+use super::node::{Node, Value, describe_text, plain};
 use super::options::{Kind, options_of};
 use super::problem::{Place, Problem, nearest};
 use super::value::{parse_bytes, parse_duration};
@@ -116,7 +116,7 @@ impl<'p> Table<'p> {
         let (place, node) = self.take(key).unwrap_or_else(|| self.nothing(key));
         mapping(&place, node, &Kind::Tables, self.problems)
             .into_iter()
-            .map(|(name, node)| (place.key(node.line, &name), name, node))
+            .map(|(name, node)| (place.key(node.line, &plain(&name)), name, node))
             .collect()
     }
 
@@ -174,7 +174,7 @@ impl<'p> Table<'p> {
             let count = match (&value, kind) {
                 (Value::Int(count), Kind::Count(min, max)) => u64::try_from(*count)
                     .ok()
-                    .filter(|count| (min..=max).contains(&count)),
+                    .filter(|count| (min..=max).contains(count)),
                 _ => None,
             };
             count
@@ -265,7 +265,7 @@ impl<'p> Table<'p> {
     pub(super) fn close(self) {
         let known: Vec<&str> = options_of(self.schema).map(|(key, _)| key).collect();
         for (key, node) in self.entries {
-            let place = self.place.key(node.line, &super::node::plain(&key));
+            let place = self.place.key(node.line, &plain(&key));
             let remedy = match nearest(&key, known.iter().copied()) {
                 _ if SECRETS.contains(&key.as_str()) => {
                     "credentials stand under `accounts`, by file or environment variable".to_owned()
@@ -316,12 +316,8 @@ impl<'p> Table<'p> {
 
 /// Reads an endpoint, or tells what is wrong with it.
 pub(super) fn read_endpoint(text: &str) -> Result<Endpoint, String> {
-    Endpoint::parse(text).map_err(|error| {
-        let found = super::node::describe_text(text);
-        format!(
-            "found {found}, expected {error}, such as `https://1234.mns.cn-shanghai.aliyuncs.com`"
-        )
-    })
+    Endpoint::parse(text)
+        .map_err(|error| format!("found {}, expected {error}", describe_text(text)))
 }
 
 fn mapping(

@@ -1,0 +1,532 @@
+//! The config file: what is wrong with it is said completely, and its example and documentation say what holds.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::path::{Path, PathBuf};
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use vod_callback_exporter::aliyun::sign;
+use vod_callback_exporter::config::options::{Kind, OPTIONS, render};
+use vod_callback_exporter::config::{Config, ConfigError, SingleQueue, StreamsFrom};
+use vod_callback_exporter::ledger::snapshot::{Mode, Role};
+
+/// An account whose variables every test process has, and an endpoint.
+const HEAD: &str = "\
+accounts: {main: {access_key_id_env: CARGO_PKG_NAME, access_key_secret_env: CARGO_PKG_NAME}}
+defaults: {account: main, endpoint: \"https://1234.mns.cn-shanghai.aliyuncs.com\"}
+";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse("vod.yaml", text, Some(Path::new("/nonexistent")))
+}
+
+fn good(text: &str) -> Config {
+    parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// All problems of `text`, a line each.
+fn problems(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+/// All problems of entries of `queues` behind [`HEAD`].
+fn queue_problems(entries: &str) -> String {
+    problems(&format!("{HEAD}queues:\n{entries}"))
+}
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn a_queue_needs_endpoint_and_name_only() {
+    let config = good(&format!("{HEAD}queues: [{{name: vod}}]"));
+    let [queue] = config.queues.as_slice() else {
+        panic!("{config:?}")
+    };
+    let identity = &queue.identity;
+    assert_eq!(&*identity.id, "vod");
+    assert_eq!(&*identity.mns_queue, "vod");
+    assert_eq!(
+        &*identity.endpoint,
+        "https://1234.mns.cn-shanghai.aliyuncs.com"
+    );
+    assert_eq!(&*identity.account, "1234");
+    assert_eq!(&*identity.region, "cn-shanghai");
+    assert_eq!((identity.mode, identity.role), (Mode::Peek, Role::Callback));
+    assert_eq!(queue.streams_from, StreamsFrom::Events);
+    assert_eq!(queue.account.signature, sign::Version::V2);
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn a_queue_inherits_what_it_does_not_say() {
+    let config = good(&format!(
+        "{}queues: [{{name: a}}, {{name: b, mode: peek, tick: 5m}}]",
+        HEAD.replace("account: main,", "account: main, mode: consume, tick: 20s,")
+    ));
+    let seen: Vec<_> = config
+        .queues
+        .iter()
+        .map(|queue| {
+            (
+                &*queue.identity.id,
+                queue.identity.mode,
+                queue.tick.as_secs(),
+            )
+        })
+        .collect();
+    assert_eq!(seen, [("a", Mode::Consume, 20), ("b", Mode::Peek, 300)]);
+}
+
+#[test]
+fn a_prefix_makes_queues_by_name() {
+    let config = good(&format!("{HEAD}queues: [{{prefix: vod-, tick: 10s}}]"));
+    assert_eq!(config.queues.len(), 0);
+    let queue = config.discoveries[0].queue("vod-7");
+    assert_eq!(
+        (&*queue.identity.id, &*queue.identity.mns_queue),
+        ("vod-7", "vod-7")
+    );
+    assert_eq!(&*queue.identity.region, "cn-shanghai");
+    assert_eq!(queue.tick.as_secs(), 10);
+}
+
+#[test]
+fn anchors_and_merge_keys_save_repetition() {
+    let config = good(&format!(
+        "{HEAD}queues: [&a {{name: a, tick: 5m}}, {{<<: *a, name: b}}]"
+    ));
+    let ticks: Vec<_> = config
+        .queues
+        .iter()
+        .map(|queue| queue.tick.as_secs())
+        .collect();
+    assert_eq!(ticks, [300, 300]);
+}
+
+#[test]
+fn documented_defaults_hold() {
+    let implicit = good(&format!("{HEAD}queues: [{{name: vod}}]"));
+    let defaults = |table: &str| {
+        OPTIONS
+            .iter()
+            .filter(|option| {
+                matches!(
+                    option.kind,
+                    Kind::Choice(_)
+                        | Kind::Count(..)
+                        | Kind::Seconds(..)
+                        | Kind::Bytes(..)
+                        | Kind::Flag
+                )
+            })
+            .filter_map(|option| {
+                let key = option.path.strip_prefix(table)?;
+                Some(format!("{key}: {}", option.default))
+            })
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (account, queue, quarantine) = (
+        defaults("accounts.*."),
+        defaults("queues[]."),
+        defaults("quarantine."),
+    );
+    assert_eq!(queue.split(", ").count(), 6, "{queue}");
+    // Without consume, options of consume are warned about; that is no other config.
+    let mut explicit = good(&format!(
+        "{}queues: [{{name: vod, {queue}}}]\nquarantine: {{{quarantine}}}",
+        HEAD.replace(
+            "{access_key_id_env",
+            &format!("{{{account}, access_key_id_env")
+        )
+    ));
+    explicit.warnings.clear();
+    assert_eq!(format!("{explicit:?}"), format!("{implicit:?}"));
+}
+
+#[test]
+fn what_is_no_yaml_is_said_with_its_position_and_without_the_lines_around() {
+    let text = problems(
+        "accounts:\n  main:\n    access_key_secret: hunter2\n    signature: [v2\nqueues: []\n",
+    );
+    assert!(!text.contains("hunter2"), "{text}");
+    assert_snapshot!("no_yaml", text);
+    assert_snapshot!("key_twice", problems("queues: []\nqueues: []\n"));
+    assert_snapshot!("alias_bomb", problems(&alias_bomb()));
+    assert_snapshot!(
+        "too_deep",
+        problems(&format!("queues: {}{}", "[".repeat(40), "]".repeat(40)))
+    );
+}
+
+fn alias_bomb() -> String {
+    let list = |item: &str| [item; 10].join(", ");
+    let levels: Vec<_> = (1..9)
+        .map(|level| {
+            format!(
+                "a{level}: &a{level} [{}]",
+                list(&format!("*a{}", level - 1))
+            )
+        })
+        .collect();
+    format!("a0: &a0 [{}]\n{}\n", list("x"), levels.join("\n"))
+}
+
+#[test]
+fn an_empty_file_lacks_queues() {
+    assert_snapshot!("empty", problems(""));
+    assert_snapshot!("only_comments", problems("# nothing\n"));
+    assert_snapshot!("a_scalar", problems("queues"));
+    assert_snapshot!("empty_queues", problems("queues: []\n"));
+}
+
+#[test]
+fn unknown_keys_are_named_with_what_was_meant() {
+    let text = format!(
+        "{HEAD}quarantin: {{}}\nqueues:\n- name: a\n  mod: peek\n- name: b\n  colour: red\n- name: c\n  \
+         access_key_secret: hunter2\n"
+    );
+    let text = problems(&text);
+    assert!(!text.contains("hunter2"), "{text}");
+    assert_snapshot!("unknown_keys", text);
+}
+
+#[test]
+fn wrong_types_and_values_are_said_all_at_once() {
+    assert_snapshot!(
+        "wrong_values",
+        queue_problems(
+            "- {name: a, tick: 60}
+- {name: b, tick: 1s, long_poll: 31s, workers: 0}
+- {name: c, tick: [], workers: many, mode: tap}
+- {name: d, mode: eat, role: king, streams_from: 7}
+- {name: 12345}
+- {name: \"with space\"}
+- {name: f, tick: }
+- {name: g, endpoint: not-a-url}
+- {name: h, endpoint: \"https://id:hunter2@example.com\"}
+- {name: i, endpoint: \"https://example.com/queues/i\"}
+- {name: j, id: \"\"}
+- {name: k, account: other, region: \"a b\"}
+- just text
+-
+- {name: l, tick: 90m, long_poll: 1500ms}
+"
+        )
+    );
+    assert_snapshot!(
+        "wrong_quarantine",
+        problems(&format!(
+            "{HEAD}queues: {{}}\nquarantine: {{max_bytes: 1kB, expose_bodies: maybe}}"
+        ))
+    );
+}
+
+#[test]
+fn options_that_together_make_no_sense_are_said() {
+    assert_snapshot!(
+        "together",
+        queue_problems(
+            "- {endpoint: \"https://other.example.com\"}
+- {name: a, prefix: b}
+- {prefix: c, id: c}
+- {prefix: \"\", mode: consume}
+- {name: dead, role: dead_letter, mode: consume}
+"
+        )
+    );
+    assert_snapshot!(
+        "no_endpoint",
+        problems(&format!(
+            "{}queues: [{{name: a}}]",
+            HEAD.replace(
+                ", endpoint: \"https://1234.mns.cn-shanghai.aliyuncs.com\"",
+                ""
+            )
+        ))
+    );
+    assert_snapshot!(
+        "v4_without_region",
+        problems(&format!(
+            "{}queues: [{{name: a, endpoint: \"http://localhost:80\"}}]",
+            HEAD.replace("{access_key_id_env", "{signature: v4, access_key_id_env")
+        ))
+    );
+}
+
+#[test]
+fn text_is_shown_in_one_line_and_in_its_script() {
+    let text = problems(
+        "accounts: {\"a\\nb\": 5}\n\"队列\": []\nqueues: [{account: \"a\\tb\", name: \"视频\\n\\u202e'x\"}]\n",
+    );
+    assert_snapshot!("scripts", text);
+}
+
+#[test]
+fn two_entries_for_one_queue_or_with_one_id_are_said() {
+    assert_snapshot!(
+        "duplicates",
+        queue_problems(
+            "- {name: a}
+- {name: a, id: b, endpoint: \"https://1234.MNS.cn-shanghai.aliyuncs.com:443/\"}
+- {name: a, endpoint: \"https://1234.mns.cn-beijing.aliyuncs.com\"}
+- {name: c, id: a}
+- {prefix: vod}
+- {prefix: vod-team}
+- {prefix: vod-team, endpoint: \"https://1234.mns.cn-beijing.aliyuncs.com\"}
+"
+        )
+    );
+}
+
+#[test]
+fn too_many_queues_are_said_once() {
+    let entries: Vec<_> = (0..1_001)
+        .map(|number| format!("- name: q{number}\n"))
+        .collect();
+    assert_snapshot!("too_many", queue_problems(&entries.concat()));
+}
+
+#[test]
+fn secrets_stand_in_files_or_variables_that_exist() {
+    let text = problems(
+        "accounts:
+  inline: {access_key_id: LTAI, access_key_secret: hunter2, security_token: hunter3}
+  nothing:
+  half: {access_key_id_env: CARGO_PKG_NAME}
+  both: {access_key_id_env: CARGO_PKG_NAME, access_key_id_file: x, access_key_secret_env: CARGO_PKG_NAME}
+  missing: {access_key_id_env: VOD_NO_SUCH_VARIABLE, access_key_secret_file: no/such/file}
+  no_name: {access_key_id_env: \"$ID\", access_key_secret_env: CARGO_PKG_NAME}
+  way:
+    access_key_id_env: CARGO_PKG_NAME
+    access_key_secret_env: CARGO_PKG_NAME
+    ca_file: no/such.pem
+    proxy: http://me:hunter4@proxy:3128
+queues: [{name: a, endpoint: \"http://localhost\", account: way}]
+",
+    );
+    assert!(!text.contains("hunter"), "{text}");
+    assert_snapshot!("secrets", text);
+}
+
+#[test]
+fn a_certificate_file_without_certificates_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ca.pem"), "no certificate").unwrap();
+    let head = HEAD.replace("{access_key_id_env", "{ca_file: ca.pem, access_key_id_env");
+    let error = Config::parse(
+        "vod.yaml",
+        &format!("{head}queues: [{{name: a}}]"),
+        Some(dir.path()),
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(error.contains("found no certificate in"), "{error}");
+    assert!(
+        error.starts_with("vod.yaml:1: accounts.main.ca_file: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_allowed_and_deserves_a_look_is_warned_about() {
+    let config = good(&format!(
+        "{HEAD}queues:
+- {{name: a, endpoint: \"http://1234.mns.cn-shanghai.aliyuncs.com\"}}
+- {{name: b, endpoint: \"http://1234.mns.cn-shanghai-internal.aliyuncs.com\"}}
+- {{name: c, endpoint: \"http://127.0.0.1:8080\"}}
+- {{name: d, workers: 2}}
+- {{prefix: e, mode: consume}}
+"
+    ));
+    let warnings: Vec<_> = config
+        .warnings
+        .iter()
+        .map(|warning| warning.line("vod.yaml"))
+        .collect();
+    assert_snapshot!("warnings", warnings.join("\n"));
+}
+
+#[test]
+fn a_single_queue_is_named_by_flags() {
+    let problems = |endpoint, queue| {
+        let queue = SingleQueue {
+            endpoint,
+            queue,
+            mode: Mode::Peek,
+        };
+        Config::single(queue).unwrap_err().to_string()
+    };
+    let text = problems("mns.example.com", "a/b");
+    assert!(
+        text.contains("command line: --mns.endpoint: found `mns.example.com`, "),
+        "{text}"
+    );
+    assert!(
+        text.contains("command line: --mns.queue: found `a/b`, "),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_unreadable_or_huge_file_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("vod.yaml");
+    let error = Config::load(&path).unwrap_err();
+    assert_eq!(error.kind(), "unreadable");
+    assert!(error.to_string().contains("vod.yaml"), "{error}");
+    std::fs::write(&path, "#".repeat(1 << 21)).unwrap();
+    assert_eq!(Config::load(&path).unwrap_err().kind(), "too_large");
+    std::fs::write(&path, "queues: []").unwrap();
+    assert_eq!(Config::load(&path).unwrap_err().kind(), "invalid");
+}
+
+fn example() -> String {
+    std::fs::read_to_string(root("config/vod-callback-exporter.example.yaml")).unwrap()
+}
+
+/// `text` with every option in force that stands in a comment.
+fn uncommented(text: &str) -> String {
+    let is_option = |rest: &str| {
+        let key = rest.split(':').next().unwrap_or_default();
+        OPTIONS
+            .iter()
+            .any(|option| option.path.rsplit('.').next() == Some(key))
+    };
+    text.lines()
+        .map(|line| match line.split_once("# ") {
+            Some((indent, rest)) if indent.trim().is_empty() && is_option(rest) => {
+                format!("{indent}{rest}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect()
+}
+
+/// The example in a directory that has the files it names, with variables that this process has.
+fn load_example(text: &str) -> Config {
+    let dir = tempfile::tempdir().unwrap();
+    let secrets = dir.path().join("secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    for file in ["access-key-id", "access-key-secret", "security-token"] {
+        std::fs::write(secrets.join(file), "secret\n").unwrap();
+    }
+    let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    std::fs::write(secrets.join("ca.pem"), certificate).unwrap();
+    let text = [
+        "ALIBABA_CLOUD_ACCESS_KEY_ID",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+        "ALIBABA_CLOUD_SECURITY_TOKEN",
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, name| {
+        text.replace(name, "CARGO_PKG_NAME")
+    });
+    Config::parse("example.yaml", &text, Some(dir.path())).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_example_loads_and_its_comments_show_defaults() {
+    let text = example();
+    let (short, full) = (load_example(&text), load_example(&uncommented(&text)));
+    assert_eq!(short.warnings, []);
+    assert_eq!(full.warnings, []);
+    assert_eq!((short.queues.len(), short.discoveries.len()), (3, 1));
+    let monitoring = full
+        .queues
+        .iter()
+        .find(|queue| &*queue.account.name == "monitoring")
+        .unwrap();
+    assert!(monitoring.account.proxy.is_some() && monitoring.account.ca_file.is_some());
+    assert!(monitoring.account.security_token.is_some());
+    for (short, full) in short.queues.iter().zip(&full.queues) {
+        assert_eq!(short.identity, full.identity);
+        assert_eq!(short.account.signature, full.account.signature);
+        assert_eq!(
+            (
+                short.tick,
+                short.long_poll,
+                short.workers,
+                short.streams_from
+            ),
+            (full.tick, full.long_poll, full.workers, full.streams_from)
+        );
+    }
+    assert_eq!(short.quarantine, full.quarantine);
+}
+
+#[test]
+fn the_example_has_every_option() {
+    let text = uncommented(&example());
+    for option in OPTIONS {
+        let key = option
+            .path
+            .rsplit('.')
+            .next()
+            .unwrap()
+            .trim_start_matches("queues[].");
+        let stands = text
+            .lines()
+            .any(|line| line.trim_start_matches([' ', '-']).split(':').next() == Some(key));
+        // The two forms of a reference are shown in one account each.
+        assert!(stands, "{} is not in the example", option.path);
+    }
+}
+
+#[test]
+fn the_documentation_is_what_the_code_says() {
+    let path = root("docs/config.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, render()).unwrap();
+    }
+    let page = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        page == render(),
+        "docs/config.md is old: run UPDATE_DOCS=1 cargo test --test config"
+    );
+    for option in OPTIONS {
+        assert!(
+            page.contains(&format!("`{}`", option.path)),
+            "{}",
+            option.path
+        );
+    }
+}
+
+/// What must hold for any text.
+fn check_any(text: &str) -> Result<(), TestCaseError> {
+    if let Err(ConfigError::Invalid { problems, .. }) = parse(text) {
+        prop_assert!(!problems.is_empty());
+        prop_assert!(problems.is_sorted());
+        for problem in problems {
+            prop_assert!(!problem.to_string().contains(['\n', '\r']), "{:?}", problem);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_config_or_a_list_of_problems(text in any::<String>()) {
+        check_any(&text)?;
+    }
+
+    #[test]
+    fn a_damaged_config_is_a_config_or_a_list_of_problems(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), "[a-z0-9:\\-\\[\\]{}&*!|>'\"#\n\t ]{0,6}"), 1..5)
+    ) {
+        let mut text = example();
+        for (at, insert) in edits {
+            let starts: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
+            let start = *at.get(&starts);
+            let end = (start + insert.len()).min(text.len());
+            if text.is_char_boundary(end) {
+                text.replace_range(start..end, &insert);
+            }
+        }
+        check_any(&text)?;
+    }
+}
