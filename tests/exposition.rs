@@ -92,12 +92,9 @@ fn labels_and_fixed_values_are_those_of_the_catalogue() {
             .unwrap_or_else(|| panic!("{name} is not in the catalogue"));
         // The one value with a quote is that of `queue`, which comes first.
         let labels = labels.strip_suffix('}').unwrap();
+        let labels = labels.replace(r#"\"quote\""#, "");
         let mut names = Vec::new();
-        for label in labels
-            .replace(r#"\"quote\""#, "")
-            .split("\",")
-            .filter(|label| !label.is_empty())
-        {
+        for label in labels.split("\",").filter(|label| !label.is_empty()) {
             let (name, value) = label.split_once("=\"").unwrap();
             let value = value.trim_end_matches('"');
             if name == "le" {
@@ -305,7 +302,8 @@ fn documentation() -> String {
     text.push_str(
         "\n## Error codes\n\n`fault` says who can do something about a failure: `source`: whoever made the uploaded file; \
          `config`: whoever runs this account's settings; `service`: VOD; `other`: unknown. VOD publishes no closed list of \
-         codes; any that is not in this one is `other`.\n\n| error code | fault |\n|---|---|\n",
+         codes; any that is not in this one is `other`. A `VideoAnalysisComplete` that fails without a code counts as \
+         `source`: it reads nothing but the uploaded file.\n\n| error code | fault |\n|---|---|\n",
     );
     for (code, fault) in fault::table() {
         writeln!(text, "| `{code}` | {fault} |").unwrap();
