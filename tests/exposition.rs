@@ -228,6 +228,15 @@ fn the_documentation_is_that_of_the_catalogue() {
     );
 }
 
+fn section(name: &str) -> &'static str {
+    match name {
+        name if name.starts_with("mns_") => "Queues and messages",
+        name if name.starts_with("vod_callback_exporter_") => "The exporter",
+        name if name.starts_with("process_") => "The process",
+        _ => "VOD events and transcodes",
+    }
+}
+
 fn documentation() -> String {
     let mut text = String::from(
         "# Metrics\n\n\
@@ -241,23 +250,18 @@ fn documentation() -> String {
          peek\": replicas that consume share the messages, replicas that peek see the same ones.\n\
          - Labels hold no id of a video, message or job.\n",
     );
-    for (title, prefixes) in [
-        ("Queues and messages", ["mns_"].as_slice()),
-        (
-            "VOD events",
-            &["vod_event", "vod_queue", "vod_stream", "vod_transcode"],
-        ),
-        ("The exporter", &["vod_callback_exporter_"]),
-        ("The process", &["process_"]),
+    for title in [
+        "Queues and messages",
+        "VOD events and transcodes",
+        "The exporter",
+        "The process",
     ] {
         writeln!(text, "\n## {title}\n").unwrap();
         text.push_str("| metric | type | labels | over replicas | meaning | presence |\n|---|---|---|---|---|---|\n");
-        let of_section = |family: &&&Family| {
-            prefixes
-                .iter()
-                .any(|prefix| family.name.starts_with(prefix))
-        };
-        for family in catalogue::ALL.iter().filter(of_section) {
+        for family in catalogue::ALL
+            .iter()
+            .filter(|family| section(family.name) == title)
+        {
             let Family {
                 name,
                 kind,
