@@ -17,7 +17,8 @@ struct Queues<'a> {
 #[derive(Serialize)]
 struct Queue<'a> {
     id: &'a str,
-    mns_queue: &'a str,
+    #[serde(rename = "mns_queue")]
+    name: &'a str,
     endpoint: &'a str,
     account: &'a str,
     region: &'a str,
@@ -146,7 +147,7 @@ impl<'a> From<&'a QueueSnapshot> for Queue<'a> {
         let identity = &*queue.identity;
         Self {
             id: &identity.id,
-            mns_queue: &identity.mns_queue,
+            name: &identity.mns_queue,
             endpoint: &identity.endpoint,
             account: &identity.account,
             region: &identity.region,

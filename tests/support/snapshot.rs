@@ -11,10 +11,10 @@ use vod_callback_exporter::vod::event::{Definition, EventType, Status, Undecodab
 use vod_callback_exporter::vod::fault::{ErrorCode, Fault};
 
 /// The instant that the fixtures call now: 2026-01-02T03:04:05.678Z.
-pub const NOW: UnixMillis = UnixMillis(1_767_323_045_678);
+pub(crate) const NOW: UnixMillis = UnixMillis(1_767_323_045_678);
 
 /// A queue that is consumed and of which everything is known.
-pub fn consumed(id: &str) -> QueueSnapshot {
+pub(crate) fn consumed(id: &str) -> QueueSnapshot {
     let identity = QueueIdentity {
         id: id.into(),
         mns_queue: "vod-callback".into(),
@@ -34,11 +34,11 @@ pub fn consumed(id: &str) -> QueueSnapshot {
         oldest_message: Some(NOW.minus(Duration::from_millis(90_500))),
         empty: Some(false),
         progress: Some(NOW.minus(Duration::from_secs(2))),
-        retention: Some(Duration::from_secs(345_600)),
+        retention: Some(Duration::from_hours(96)),
         visibility_timeout: Some(Duration::from_secs(30)),
         dequeue_count_max: Some(4),
         last_event: Some(NOW.minus(Duration::from_secs(3))),
-        watched_since: Some(NOW.minus(Duration::from_secs(86_400))),
+        watched_since: Some(NOW.minus(Duration::from_hours(24))),
         view_complete: true,
         observed_until: Some(NOW.minus(Duration::from_secs(1))),
         pending: 3,
@@ -47,7 +47,7 @@ pub fn consumed(id: &str) -> QueueSnapshot {
 }
 
 /// A queue that is peeked at and of which nothing is known yet.
-pub fn unknown(id: &str) -> QueueSnapshot {
+pub(crate) fn unknown(id: &str) -> QueueSnapshot {
     let consumed = consumed(id);
     let identity = QueueIdentity {
         mode: Mode::Peek,
@@ -78,7 +78,7 @@ pub fn unknown(id: &str) -> QueueSnapshot {
 }
 
 /// A ledger of these queues.
-pub fn ledger(queues: Vec<QueueSnapshot>) -> Snapshot {
+pub(crate) fn ledger(queues: Vec<QueueSnapshot>) -> Snapshot {
     Snapshot {
         queues,
         evictions: vec![("pending", 0), ("dedupe", 12)],
