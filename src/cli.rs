@@ -41,6 +41,8 @@ pub enum Command {
     Run(commands::run::Args),
     /// Say everything that is wrong with a config file
     CheckConfig(commands::check_config::Args),
+    /// See it at work: an emulated MNS, a simulated video platform, and the exporter
+    Demo(commands::demo::Args),
     /// Undecodable messages that a running exporter keeps
     Quarantine(commands::quarantine::Args),
     /// Run a local MNS for development and tests
@@ -94,6 +96,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => commands::run::execute(&args),
             Command::CheckConfig(args) => commands::check_config::execute(&args),
+            Command::Demo(args) => commands::demo::execute(&args),
             Command::Quarantine(args) => commands::quarantine::execute(&args),
             Command::Emulate(args) => commands::emulate::execute(args),
         }

@@ -5,6 +5,7 @@ use std::future::Future;
 use anyhow::Context as _;
 
 pub mod check_config;
+pub mod demo;
 pub mod emulate;
 pub mod quarantine;
 pub mod run;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::aliyun::sign;
 use crate::ledger::record::StreamsFrom;
-use crate::ledger::snapshot::{Mode, QueueIdentity};
+use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
 use crate::secret::SecretSource;
 
 mod accounts;
@@ -150,6 +150,61 @@ impl Config {
         let file = raw::File::single(queue, &mut problems);
         let config = resolve::resolve(file, None, &mut problems);
         config_unless(problems, config, "command line")
+    }
+}
+
+impl Default for Config {
+    /// No queue, default options.
+    fn default() -> Self {
+        Self {
+            queues: Vec::new(),
+            discoveries: Vec::new(),
+            quarantine: Quarantine { max_bytes: resolve::QUARANTINE_BYTES, expose_bodies: false },
+            warnings: Vec::new(),
+        }
+    }
+}
+
+// === impl QueueConfig ===
+
+impl QueueConfig {
+    /// A queue with default options whose id is its name in MNS.
+    pub fn new(endpoint: Endpoint, name: &str, mode: Mode, account: Arc<AccountConfig>) -> Self {
+        let identity = QueueIdentity {
+            id: Arc::from(name),
+            mns_queue: Arc::from(name),
+            endpoint: Arc::from(endpoint.as_str()),
+            account: Arc::from(endpoint.account().unwrap_or_default()),
+            region: Arc::from(endpoint.region().unwrap_or_default()),
+            mode,
+            role: Role::Callback,
+        };
+        Self {
+            identity: Arc::new(identity),
+            endpoint,
+            account,
+            tick: resolve::TICK,
+            long_poll: resolve::LONG_POLL,
+            workers: resolve::WORKERS,
+            streams_from: StreamsFrom::default(),
+        }
+    }
+}
+
+// === impl AccountConfig ===
+
+impl AccountConfig {
+    /// An account of the emulator, whose key everybody may know.
+    pub fn public(access_key_id: &'static str, access_key_secret: &'static str) -> Self {
+        Self {
+            name: Arc::from("emulator"),
+            access_key_id: SecretSource::Public(access_key_id),
+            access_key_secret: SecretSource::Public(access_key_secret),
+            security_token: None,
+            signature: sign::Version::default(),
+            ca_file: None,
+            proxy: None,
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub use self::faults::{Fault, FaultRule, Operation};
 pub use self::queue::{Counts, DeadLetterPolicy, MessageState, Totals};
 pub use self::state::State;
 
-use self::core::Shared;
+use self::core::{Shared, Truth};
 use crate::clock::UnixMillis;
 
 /// How an emulator is set up.
@@ -212,6 +212,12 @@ impl Handle {
         policy: Option<DeadLetterPolicy>,
     ) -> Result<(), ApiError> {
         self.shared.core().broker.set_dead_letter(queue, policy)
+    }
+
+    /// From now on `GET /truth` answers with what `tell` returns, JSON of what a simulated platform really did. Only the
+    /// first call counts.
+    pub fn tell_truth(&self, tell: impl Fn() -> String + Send + Sync + 'static) {
+        self.shared.truth.get_or_init(|| Truth(Box::new(tell)));
     }
 
     /// Replaces the faults.

@@ -12,6 +12,8 @@ pub enum SecretSource {
     Env(String),
     /// A file; surrounding white space is not part of the secret.
     File(PathBuf),
+    /// A constant of the program, which everybody can read: for what runs against the emulator only.
+    Public(&'static str),
 }
 
 /// Why a secret could not be read. Never tells the secret.
@@ -51,6 +53,7 @@ impl SecretSource {
                     source,
                 })?
             }
+            Self::Public(text) => (*text).to_owned(),
         };
         match text.trim() {
             "" => Err(SecretError::Empty(self.clone())),
@@ -64,6 +67,7 @@ impl fmt::Display for SecretSource {
         match self {
             Self::Env(name) => write!(f, "environment variable {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Public(_) => f.write_str("a constant of the program"),
         }
     }
 }

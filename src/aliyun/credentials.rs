@@ -116,7 +116,7 @@ impl Sources {
         self.all()
             .filter_map(|source| match source {
                 SecretSource::File(path) => Some(stamp(path)),
-                SecretSource::Env(_) => None,
+                SecretSource::Env(_) | SecretSource::Public(_) => None,
             })
             .collect()
     }

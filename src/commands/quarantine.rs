@@ -14,7 +14,7 @@ use crate::http::read_capped;
 
 /// The most that is read of an answer; the quarantine itself is bounded by `quarantine.max_bytes`.
 const MAX_ANSWER_BYTES: usize = 1 << 30;
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Flags of `quarantine`.
 #[derive(Debug, clap::Args)]

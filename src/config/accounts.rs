@@ -133,7 +133,7 @@ impl<'a> Accounts<'a> {
     ) -> Option<SecretSource> {
         let source = match source {
             SecretSource::File(path) => SecretSource::File(self.absolute(&path)),
-            variable @ SecretSource::Env(_) => variable,
+            other => other,
         };
         match source.read() {
             Ok(_) => Some(source),

@@ -13,10 +13,10 @@ use super::{Config, Discovery, Endpoint, MAX_QUEUES, Quarantine, QueueConfig};
 use crate::aliyun::sign;
 use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
 
-const TICK: Duration = Duration::from_mins(1);
-const LONG_POLL: Duration = Duration::from_secs(30);
-const WORKERS: usize = 4;
-const QUARANTINE_BYTES: u64 = 4 << 20;
+pub(super) const TICK: Duration = Duration::from_mins(1);
+pub(super) const LONG_POLL: Duration = Duration::from_secs(30);
+pub(super) const WORKERS: usize = 4;
+pub(super) const QUARANTINE_BYTES: u64 = 4 << 20;
 
 const NO_QUEUES: &str =
     "found no entry, expected at least one; add an entry with `endpoint` and `name`";

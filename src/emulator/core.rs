@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -37,8 +37,12 @@ pub struct Credentials {
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) region: Option<String>,
+    pub(super) truth: OnceLock<Truth>,
     core: Mutex<Core>,
 }
+
+/// Tells what a simulated platform really did, as JSON.
+pub(super) struct Truth(pub(super) Box<dyn Fn() -> String + Send + Sync>);
 
 /// Everything that changes.
 #[derive(Debug)]
@@ -61,6 +65,14 @@ pub(super) struct Clock {
     start: UnixMillis,
     started: Instant,
     advanced_millis: AtomicI64,
+}
+
+// === impl Truth ===
+
+impl fmt::Debug for Truth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Truth")
+    }
 }
 
 // === impl Credentials ===
@@ -89,6 +101,7 @@ impl Shared {
                 advanced_millis: AtomicI64::new(0),
             },
             region: options.region,
+            truth: OnceLock::new(),
             core: Mutex::new(Core {
                 broker: Broker::new(options.seed, owner),
                 behaviour: options.behaviour,

@@ -9,6 +9,7 @@
 
 mod body;
 mod broken;
+pub mod driver;
 mod settings;
 mod side;
 mod story;

@@ -142,6 +142,11 @@ async fn respond(
             &body,
         )));
     }
+    if target == "/truth"
+        && let Some(truth) = shared.truth.get()
+    {
+        return Ok(control_response((200, truth.0())));
+    }
     let call = Call {
         method: head.method.as_str().to_owned(),
         target,

@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn ticks_differ_by_a_tenth_at_most() {
         let mut rng = fastrand::Rng::with_seed(1);
-        let tick = Duration::from_secs(60);
+        let tick = Duration::from_mins(1);
         let ticks: Vec<Duration> = (0..100).map(|_| jittered(tick, &mut rng)).collect();
         assert!(ticks.iter().all(|t| (54.0..=66.0).contains(&t.as_secs_f64())));
         assert!(ticks.iter().any(|t| *t < tick) && ticks.iter().any(|t| *t > tick));

@@ -1,0 +1,181 @@
+//! `demo`: an emulated MNS, a simulated video platform, a worker that sometimes dies, and the exporter watching them.
+
+mod worker;
+
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use crate::app::{self, App};
+use crate::cli::ListenAddress;
+use crate::commands::block_on;
+use crate::config::{AccountConfig, Config, Endpoint, Quarantine, QueueConfig};
+use crate::emulator::scenario::{Platform, Settings, driver};
+use crate::emulator::{AttributesPatch, DeadLetterPolicy, Handle, Options, Server};
+use crate::ledger::{Mode, Role};
+use crate::signals::Signals;
+
+const ACCESS_KEY_ID: &str = "demo-access-key-id";
+const ACCESS_KEY_SECRET: &str = "demo-access-key-secret";
+/// The queue that the exporter consumes.
+const OWN: &str = "vod-callbacks";
+/// The queue that a worker consumes while the exporter peeks.
+const SHARED: &str = "vod-callbacks-worker";
+/// Where messages go that the worker died on too often.
+const DEAD_LETTERS: &str = "vod-dead-letters";
+/// Deliveries after which a message is a dead letter.
+const MAX_RECEIVE_COUNT: u32 = 4;
+/// Short, so that what a dead worker held comes again while somebody looks.
+const VISIBILITY_TIMEOUT_SECS: u32 = 10;
+/// Short, so that one sees something soon; a real queue is read once a minute.
+const TICK: Duration = Duration::from_secs(10);
+
+/// Flags of `demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Address to serve metrics on: HOST:PORT, [IPV6]:PORT, or :PORT for all addresses
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        env = "VOD_CALLBACK_EXPORTER_WEB_LISTEN_ADDRESS",
+        hide_env_values = true,
+        default_value = "127.0.0.1:10058"
+    )]
+    listen_address: ListenAddress,
+    /// Seed of the simulated platform: the same seed tells the same story
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "VOD_CALLBACK_EXPORTER_SEED",
+        hide_env_values = true,
+        default_value_t = 1
+    )]
+    seed: u64,
+}
+
+const AFTER_HELP: &str = "\
+Needs no account and no network: everything runs in this process and listens on the loopback interface. Ends with \
+SIGINT (Ctrl-C) or SIGTERM.";
+
+/// Runs until told to end.
+pub fn execute(args: &Args) -> anyhow::Result<()> {
+    block_on(demo(args))
+}
+
+async fn demo(args: &Args) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("cannot catch signals")?;
+    let server = emulator(args.seed)?;
+    let url = server.url();
+    let platform = Arc::new(Mutex::new(platform(args.seed, &server.handle())));
+    let emulator = server.handle();
+    let told = Arc::clone(&platform);
+    emulator.tell_truth(move || driver::truth(&told));
+
+    let ending = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    tasks.spawn(server.run(ending.clone().cancelled_owned()));
+    let options = app::Options {
+        listen_address: args.listen_address.clone(),
+        telemetry_path: "/metrics".to_owned(),
+        seed: args.seed,
+    };
+    let app = App::start(config(&url)?, options).await?;
+    // The screen is for a person; a closed stdout is no reason not to go on.
+    _ = io::stdout().write_all(screen(app.address(), &url).as_bytes());
+
+    let working = CancellationToken::new();
+    let simulation = {
+        let (working, platform) = (working.clone(), Arc::clone(&platform));
+        async move { driver::run(&platform, &emulator, &working).await }
+    };
+    tasks.spawn(simulation);
+    tasks.spawn(worker::run(worker::client(&url)?, SHARED, args.seed, working.clone()));
+
+    let signal = signals.next().await;
+    info!(signal, "Ending the demo.");
+    working.cancel();
+    app.shutdown().await;
+    ending.cancel();
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+fn emulator(seed: u64) -> anyhow::Result<Server> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let options = Options { seed, ..Options::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET) };
+    let server = Server::bind(address, options).context("cannot listen on a loopback port")?;
+    let emulator = server.handle();
+    let patch =
+        AttributesPatch { visibility_timeout: Some(VISIBILITY_TIMEOUT_SECS), ..Default::default() };
+    for queue in [OWN, SHARED, DEAD_LETTERS] {
+        emulator.create_queue(queue, &patch)?;
+    }
+    let policy = DeadLetterPolicy {
+        target: DEAD_LETTERS.to_owned(),
+        max_receive_count: MAX_RECEIVE_COUNT,
+    };
+    emulator.set_dead_letter(SHARED, Some(policy))?;
+    Ok(server)
+}
+
+fn platform(seed: u64, emulator: &Handle) -> Platform {
+    let queues = vec![OWN.to_owned(), SHARED.to_owned()];
+    Platform::new(Settings { queues, ..Settings::default() }, seed, emulator.now())
+}
+
+fn config(url: &str) -> anyhow::Result<Config> {
+    let endpoint = Endpoint::parse(url)?;
+    let account = Arc::new(AccountConfig::public(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
+    let queue = |name, mode, role| {
+        let mut queue = QueueConfig::new(endpoint.clone(), name, mode, Arc::clone(&account));
+        Arc::make_mut(&mut queue.identity).role = role;
+        queue.tick = TICK;
+        queue
+    };
+    Ok(Config {
+        queues: vec![
+            queue(OWN, Mode::Consume, Role::Callback),
+            queue(SHARED, Mode::Peek, Role::Callback),
+            queue(DEAD_LETTERS, Mode::Peek, Role::DeadLetter),
+        ],
+        quarantine: Quarantine { expose_bodies: true, ..Config::default().quarantine },
+        ..Config::default()
+    })
+}
+
+fn screen(address: SocketAddr, emulator: &str) -> String {
+    format!(
+        "
+A simulated video platform uploads and transcodes; its callbacks go to an emulated MNS.
+
+  start page    http://{address}/
+  metrics       http://{address}/metrics
+  queues        http://{address}/api/v1/queues
+  quarantine    http://{address}/api/v1/quarantine
+  the truth     {emulator}/truth
+
+  {OWN:<22} the exporter consumes it: everything is seen
+  {SHARED:<22} a worker consumes it and sometimes dies; the exporter only peeks
+  {DEAD_LETTERS:<22} messages that the worker died on {MAX_RECEIVE_COUNT} times
+
+Within a minute all of these move:
+
+  events        curl -s {address}/metrics | grep -E '^vod_events_total' | grep -v ' 0$'
+  failures      curl -s {address}/metrics | grep -E '^vod_event_(failures|faults)_total' | grep -v ' 0$'
+  latency       curl -s {address}/metrics | grep -E '^(vod_event_delivery|mns_message_wait|vod_stream_transcode)_seconds_(sum|count)'
+  backlog       curl -s {address}/metrics | grep -E '^mns_queue_(messages|oldest|progress)'
+  redelivery    curl -s {address}/metrics | grep -E '^mns_(message_redeliveries_total|queue_dequeue_count_max)'
+
+Ctrl-C ends all.
+
+"
+    )
+}
