@@ -115,9 +115,9 @@ impl App {
         self.address
     }
 
-    /// A consistent copy of what is committed.
-    pub fn snapshot(&self) -> Snapshot {
-        self.recorder.snapshot()
+    /// The writer, which answers with what is committed even after the exporter has ended.
+    pub fn recorder(&self) -> Recorder {
+        self.recorder.clone()
     }
 
     /// Not ready, stop receiving, finish or release what was received, commit, and only then stop serving.
