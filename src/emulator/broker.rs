@@ -472,3 +472,6 @@ fn check_message(
 fn md5_upper_hex(bytes: &[u8]) -> String {
     crate::aliyun::sign::hex(&Md5::digest(bytes)).to_ascii_uppercase()
 }
+
+#[cfg(test)]
+mod tests;
