@@ -3,11 +3,14 @@
 #[path = "support/emulator.rs"]
 mod support;
 
+use std::io::BufRead as _;
 use std::time::Duration;
 
 use serde_json::json;
 use vod_callback_exporter::clock;
-use vod_callback_exporter::emulator::{Behaviour, Fault, FaultRule, Operation, Options};
+use vod_callback_exporter::emulator::{
+    Behaviour, Counters, DeadLetterPolicy, Fault, FaultRule, Operation, Options,
+};
 
 use support::{Client, Emulator, Reply};
 
@@ -247,22 +250,19 @@ async fn queues_are_created_listed_changed_and_deleted() {
 
     let page = client
         .with_header("x-mns-ret-number", "1")
-        .await
         .get("/queues")
         .await;
     assert_eq!(page.all("QueueURL"), [url]);
     let marker = page.text("NextMarker");
-    let next = client.with_header("x-mns-marker", &marker).await;
+    let next = client.with_header("x-mns-marker", &marker);
     let last = next
         .with_header("x-mns-with-meta", "true")
-        .await
         .get("/queues")
         .await;
     assert_eq!(last.text("QueueName"), "q");
     assert!(last.all("NextMarker").is_empty());
     let none = client
         .with_header("x-mns-prefix", "zzz")
-        .await
         .get("/queues")
         .await;
     assert_eq!((none.status, none.all("Queue").len()), (200, 0));
@@ -326,7 +326,7 @@ async fn requests_are_held_against_date_key_and_signature() {
             (400, "MissingVersionHeader"),
         ),
         (
-            ok.with_header("Content-MD5", "AAAA").await,
+            ok.with_header("Content-MD5", "AAAA"),
             (400, "InvalidDegist"),
         ),
     ] {
@@ -335,11 +335,9 @@ async fn requests_are_held_against_date_key_and_signature() {
     }
     let md5_of_hex = "ZDQxZDhjZDk4ZjAwYjIwNGU5ODAwOTk4ZWNmODQyN2U=";
     for client in [
-        ok.with_header("Content-MD5", md5_of_hex).await,
-        ok.with_header("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==")
-            .await,
-        ok.with_header("x-mns-date", &clock::now().http_date())
-            .await,
+        ok.with_header("Content-MD5", md5_of_hex),
+        ok.with_header("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+        ok.with_header("x-mns-date", &clock::now().http_date()),
         bend(&|client| client.date = Some(early.clone())),
         bend(&|client| client.v4_region = Some("cn-shanghai".to_owned())),
     ] {
@@ -367,12 +365,12 @@ async fn a_temporary_key_needs_its_token() {
         client.get("/queues/q").await.error(),
         (403, "InvalidAccessKeyId".to_owned())
     );
-    let wrong = client.with_header("security-token", "OLD").await;
+    let wrong = client.with_header("security-token", "OLD");
     assert_eq!(
         wrong.get("/queues/q").await.error(),
         (403, "SecurityTokenExpired".to_owned())
     );
-    let right = client.with_header("security-token", "TOKEN").await;
+    let right = client.with_header("security-token", "TOKEN");
     assert_eq!(right.get("/queues/q").await.status, 200);
     let rotated = r#"{"access_key_id":"NEW","access_key_secret":"S2"}"#;
     assert_eq!(client.control("POST", "credentials", rotated).await.0, 200);
@@ -427,6 +425,146 @@ async fn a_long_poll_ends_with_a_message_or_by_the_emulators_clock() {
 }
 
 #[tokio::test]
+async fn a_long_poll_notices_new_timers_and_dead_letters() {
+    let emulator = Emulator::start().await;
+    let client = &emulator.client;
+    let policy = DeadLetterPolicy {
+        target: "q".to_owned(),
+        max_receive_count: 1,
+    };
+    client.put("/queues/source", "").await;
+    emulator
+        .handle
+        .set_dead_letter("source", Some(policy))
+        .unwrap();
+    emulator.handle.send("source", "poison").unwrap();
+    client.get("/queues/source/messages").await;
+    emulator.handle.advance(Duration::from_secs(30));
+    client.get("/queues/source/messages").await;
+    let poll = park(&emulator, 30).await;
+    emulator.handle.advance(Duration::from_millis(29_950));
+    assert!(
+        poll.await.unwrap().text("Value").contains("queue"),
+        "50 ms later by itself"
+    );
+
+    let handle = {
+        emulator.handle.send("q", "x").unwrap();
+        escaped(&receive(client).await.text("ReceiptHandle"))
+    };
+    let poll = park(&emulator, 30).await;
+    let target = format!("{MESSAGES}?ReceiptHandle={handle}&VisibilityTimeout=1");
+    assert_eq!(client.put(&target, "").await.status, 200);
+    emulator.handle.advance(Duration::from_millis(950));
+    assert_eq!(poll.await.unwrap().text("DequeueCount"), "2");
+    emulator.stop().await;
+}
+
+#[tokio::test]
+async fn counters_and_delayed_messages_show_as_switched() {
+    let emulator = Emulator::start().await;
+    let client = &emulator.client;
+    let delayed = "<Message><MessageBody>x</MessageBody><DelaySeconds>9</DelaySeconds></Message>";
+    assert!(
+        client
+            .post(MESSAGES, delayed)
+            .await
+            .text("ReceiptHandle")
+            .contains('+')
+    );
+    assert_eq!(client.get("/queues/q").await.text("DelayMessages"), "1");
+    let peek = format!("{MESSAGES}?peekonly=true");
+    assert_eq!(client.get(&peek).await.error().1, "MessageNotExist");
+    emulator.handle.set_behaviour(Behaviour {
+        counters: Counters::Absent,
+        peek_shows_delayed: true,
+        ..Behaviour::default()
+    });
+    assert_eq!(client.get(&peek).await.text("MessageBody"), "x");
+    assert!(
+        client
+            .get("/queues/q")
+            .await
+            .all("DelayMessages")
+            .is_empty()
+    );
+    emulator.handle.set_behaviour(Behaviour {
+        counters_lag_millis: 5000,
+        ..Behaviour::default()
+    });
+    assert_eq!(client.get("/queues/q").await.text("DelayMessages"), "1");
+    emulator.handle.purge("q").unwrap();
+    assert_eq!(
+        client.get("/queues/q").await.text("DelayMessages"),
+        "1",
+        "late"
+    );
+    emulator.handle.advance(Duration::from_secs(5));
+    assert_eq!(client.get("/queues/q").await.text("DelayMessages"), "0");
+    emulator.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_beyond_any_legal_size_is_refused() {
+    let emulator = Emulator::start().await;
+    let huge = message(&"x".repeat((2 << 20) + 1));
+    // The answer comes before the body is read, so that the client may see a reset while it still writes.
+    match emulator.client.send("POST", MESSAGES, &huge).await {
+        Ok(reply) => assert_eq!(reply.error().0, 400),
+        Err(error) => assert!(error.kind() != std::io::ErrorKind::Other, "{error}"),
+    }
+    let limit = message(&"x".repeat(65_537));
+    assert_eq!(
+        emulator.client.post(MESSAGES, &limit).await.error().1,
+        "InvalidArgument"
+    );
+    assert_eq!(emulator.handle.state().queues["q"].totals.sent, 0);
+    emulator.stop().await;
+}
+
+fn emulate(listen: &str) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
+    command
+        .args([
+            "emulate",
+            "--access-key-id=ID",
+            "--access-key-secret=SECRET",
+            "--queue=q",
+        ])
+        .arg(format!("--listen={listen}"))
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    command
+}
+
+#[test]
+fn the_command_says_where_it_listens_and_ends_on_a_signal() {
+    let mut child = emulate("127.0.0.1:0").spawn().unwrap();
+    let mut line = String::new();
+    let stdout = child.stdout.take().unwrap();
+    std::io::BufReader::new(stdout)
+        .read_line(&mut line)
+        .unwrap();
+    let address = line
+        .trim()
+        .strip_prefix("Listening on http://")
+        .unwrap()
+        .to_owned();
+    let taken = emulate(&address).output().unwrap();
+    assert_eq!(taken.status.code(), Some(1));
+    let error = String::from_utf8(taken.stderr).unwrap();
+    assert!(
+        error.contains(&address) && error.contains("--listen"),
+        "{error}"
+    );
+    let kill = std::process::Command::new("kill")
+        .arg(child.id().to_string())
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test]
 async fn long_polls_over_the_ceiling_end_at_once_and_the_others_end_with_the_server() {
     let emulator = Emulator::start().await;
     emulator.handle.set_behaviour(Behaviour {
@@ -461,6 +599,7 @@ async fn refusals_have_no_effect() {
     let emulator = Emulator::start().await;
     for (fault, expected) in [
         (Fault::TooManyRequests, (429, "TooManyRequests")),
+        (Fault::AccessDenied, (403, "AccessDenied")),
         (Fault::InternalError, (500, "InternalError")),
         (Fault::ServiceUnavailable, (503, "ServiceUnavailable")),
         (Fault::ExpiredToken, (403, "SecurityTokenExpired")),
@@ -616,9 +755,9 @@ async fn control_speaks_json_and_explains_itself() {
         json!([{"fault": {"slow": {"millis": 1}}, "share": 0.5}])
     );
     let (_, behaviour) = client
-        .control("POST", "behaviour", r#"{"counters_retired": true}"#)
+        .control("POST", "behaviour", r#"{"counters": "zero"}"#)
         .await;
-    assert_eq!(behaviour["counters_retired"], true);
+    assert_eq!(behaviour["counters"], "zero");
     assert_eq!(client.get("/queues/q").await.text("ActiveMessages"), "0");
     client.put("/queues/dead", "").await;
     let policy = r#"{"queue": "q", "target": "dead", "max_receive_count": 3}"#;

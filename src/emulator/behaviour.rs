@@ -24,8 +24,10 @@ pub struct Behaviour {
     /// How stale the counters of `GetQueueAttributes` may be, in milliseconds: they are documented as approximate.
     /// Default 0: exact.
     pub counters_lag_millis: u64,
-    /// The three counters read 0, which is what the vendor announces for their retirement. Default false.
-    pub counters_retired: bool,
+    /// What the three counters show. Default `exact`.
+    pub counters: Counters,
+    /// Peeks show delayed messages too, after the Active ones. Default false, as the states are documented.
+    pub peek_shows_delayed: bool,
     /// A `Content-MD5` that does not fit the body is refused with 400 `InvalidDegist`. Default true.
     pub verify_content_md5: bool,
     /// Signature version 4 is accepted. Default true.
@@ -54,6 +56,19 @@ pub struct Behaviour {
     pub accept_priority_zero: bool,
 }
 
+/// What becomes of the depth counters, which the vendor retires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counters {
+    /// They count.
+    #[default]
+    Exact,
+    /// They read 0, which is what the vendor announces.
+    Zero,
+    /// Their elements are left out, which the Python SDK does not survive.
+    Absent,
+}
+
 // === impl Behaviour ===
 
 impl Default for Behaviour {
@@ -65,7 +80,8 @@ impl Default for Behaviour {
             clamp_batch_size: false,
             peek_deterministic: false,
             counters_lag_millis: 0,
-            counters_retired: false,
+            counters: Counters::Exact,
+            peek_shows_delayed: false,
             verify_content_md5: true,
             accept_signature_v4: true,
             escape_quotes: true,

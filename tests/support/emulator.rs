@@ -11,41 +11,41 @@ use vod_callback_exporter::clock;
 use vod_callback_exporter::emulator::{AttributesPatch, Handle, Options, Server};
 
 /// An emulator with the queue `q`, stopped with the test.
-pub struct Emulator {
-    pub handle: Handle,
-    pub client: Client,
+pub(crate) struct Emulator {
+    pub(crate) handle: Handle,
+    pub(crate) client: Client,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 /// Signs and sends; its fields may be bent to make wrong requests.
 #[derive(Clone)]
-pub struct Client {
-    pub address: std::net::SocketAddr,
-    pub id: String,
-    pub secret: String,
-    pub date: Option<String>,
-    pub v4_region: Option<String>,
+pub(crate) struct Client {
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) date: Option<String>,
+    pub(crate) v4_region: Option<String>,
     /// Further headers, signed where MNS signs them.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// Headers that are left out after signing.
-    pub without: Vec<&'static str>,
+    pub(crate) without: Vec<&'static str>,
 }
 
 /// An answer as it came.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Emulator {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Options::new("ID", "SECRET")).await
     }
 
-    pub async fn with(options: Options) -> Self {
+    pub(crate) async fn with(options: Options) -> Self {
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
         let handle = server.handle();
         handle
@@ -72,31 +72,36 @@ impl Emulator {
         }
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.task.await.unwrap();
     }
 }
 
 impl Client {
-    pub async fn get(&self, target: &str) -> Reply {
+    pub(crate) async fn get(&self, target: &str) -> Reply {
         self.send("GET", target, "").await.unwrap()
     }
 
-    pub async fn delete(&self, target: &str) -> Reply {
+    pub(crate) async fn delete(&self, target: &str) -> Reply {
         self.send("DELETE", target, "").await.unwrap()
     }
 
-    pub async fn put(&self, target: &str, body: &str) -> Reply {
+    pub(crate) async fn put(&self, target: &str, body: &str) -> Reply {
         self.send("PUT", target, body).await.unwrap()
     }
 
-    pub async fn post(&self, target: &str, body: &str) -> Reply {
+    pub(crate) async fn post(&self, target: &str, body: &str) -> Reply {
         self.send("POST", target, body).await.unwrap()
     }
 
     /// Unsigned JSON to the control endpoint.
-    pub async fn control(&self, method: &str, path: &str, json: &str) -> (u16, serde_json::Value) {
+    pub(crate) async fn control(
+        &self,
+        method: &str,
+        path: &str,
+        json: &str,
+    ) -> (u16, serde_json::Value) {
         let head = vec![("Host".to_owned(), "control".to_owned())];
         let target = format!("/-/emulator/{path}");
         let reply = exchange(self.address, method, &target, &head, json)
@@ -105,13 +110,13 @@ impl Client {
         (reply.status, serde_json::from_str(&reply.body).unwrap())
     }
 
-    pub async fn with_header(&self, name: &str, value: &str) -> Self {
+    pub(crate) fn with_header(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();
         client.headers.push((name.to_owned(), value.to_owned()));
         client
     }
 
-    pub async fn send(&self, method: &str, target: &str, body: &str) -> io::Result<Reply> {
+    pub(crate) async fn send(&self, method: &str, target: &str, body: &str) -> io::Result<Reply> {
         let now = clock::now();
         let date = self.date.clone().unwrap_or_else(|| now.http_date());
         let mut headers = vec![
@@ -182,7 +187,7 @@ async fn exchange(
 }
 
 impl Reply {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
@@ -190,7 +195,7 @@ impl Reply {
     }
 
     /// The text of every element of that name, in order.
-    pub fn all(&self, element: &str) -> Vec<String> {
+    pub(crate) fn all(&self, element: &str) -> Vec<String> {
         let (open, close) = (format!("<{element}>"), format!("</{element}>"));
         self.body
             .split(&open)
@@ -199,7 +204,7 @@ impl Reply {
             .collect()
     }
 
-    pub fn text(&self, element: &str) -> String {
+    pub(crate) fn text(&self, element: &str) -> String {
         self.all(element)
             .into_iter()
             .next()
@@ -207,7 +212,7 @@ impl Reply {
     }
 
     /// Status and `<Code>`.
-    pub fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         (self.status, self.text("Code"))
     }
 }
