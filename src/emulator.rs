@@ -38,7 +38,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 pub use self::attributes::{Attributes, AttributesPatch};
-pub use self::behaviour::Behaviour;
+pub use self::behaviour::{Behaviour, Counters};
 pub use self::broker::{Created, NewMessage, Sent};
 pub use self::core::Credentials;
 pub use self::error::ApiError;
@@ -182,7 +182,7 @@ impl Handle {
         let core = &mut *core;
         core.broker.settle(now, &core.behaviour);
         let sent = core.broker.send(queue, message, &core.behaviour, now)?;
-        core.wake_one(queue);
+        core.wake_for(queue, &sent);
         Ok(sent)
     }
 
@@ -202,7 +202,7 @@ impl Handle {
 
     /// Removes all messages of a queue and tells how many.
     pub fn purge(&self, queue: &str) -> Result<u64, ApiError> {
-        self.shared.core().broker.purge(queue)
+        self.shared.purge(queue)
     }
 
     /// Sets or removes a queue's dead-letter policy.
@@ -211,7 +211,7 @@ impl Handle {
         queue: &str,
         policy: Option<DeadLetterPolicy>,
     ) -> Result<(), ApiError> {
-        self.shared.core().broker.set_dead_letter(queue, policy)
+        self.shared.set_dead_letter(queue, policy)
     }
 
     /// From now on `GET /truth` answers with what `tell` returns, JSON of what a simulated platform really did. Only the

@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     access_key_id: String,
     /// Secret that clients must sign with.
-    #[arg(long, value_name = "SECRET", hide_env_values = true)]
+    #[arg(long, value_name = "SECRET")]
     access_key_secret: String,
     /// Makes the access key a temporary one: requests must carry this security token.
     #[arg(long, value_name = "TOKEN")]

@@ -24,8 +24,10 @@ pub struct Behaviour {
     /// How stale the counters of `GetQueueAttributes` may be, in milliseconds: they are documented as approximate.
     /// Default 0: exact.
     pub counters_lag_millis: u64,
-    /// The three counters read 0, which is what the vendor announces for their retirement. Default false.
-    pub counters_retired: bool,
+    /// What the three counters show. Default `exact`.
+    pub counters: Counters,
+    /// Peeks show delayed messages too, after the Active ones. Default false, as the states are documented.
+    pub peek_shows_delayed: bool,
     /// A `Content-MD5` that does not fit the body is refused with 400 `InvalidDegist`. Default true.
     pub verify_content_md5: bool,
     /// Signature version 4 is accepted. Default true.
@@ -50,8 +52,24 @@ pub struct Behaviour {
     pub advance_moves_date_check: bool,
     /// An empty or missing `MessageBody` is refused with 400 `InvalidArgument`. Default false.
     pub refuse_empty_body: bool,
+    /// A message longer than the queue's `MaximumMessageSize` is refused. Default true; false lets a producer inside the
+    /// service write what a client could not.
+    pub limit_message_size: bool,
     /// `Priority` 0, which the Go SDK sends for "unset", means the default. Default true; false refuses it.
     pub accept_priority_zero: bool,
+}
+
+/// What becomes of the depth counters, which the vendor retires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counters {
+    /// They count.
+    #[default]
+    Exact,
+    /// They read 0, which is what the vendor announces.
+    Zero,
+    /// Their elements are left out, which the Python SDK does not survive.
+    Absent,
 }
 
 // === impl Behaviour ===
@@ -65,7 +83,8 @@ impl Default for Behaviour {
             clamp_batch_size: false,
             peek_deterministic: false,
             counters_lag_millis: 0,
-            counters_retired: false,
+            counters: Counters::Exact,
+            peek_shows_delayed: false,
             verify_content_md5: true,
             accept_signature_v4: true,
             escape_quotes: true,
@@ -76,6 +95,7 @@ impl Default for Behaviour {
             dead_letter_keeps_id: false,
             advance_moves_date_check: false,
             refuse_empty_body: false,
+            limit_message_size: true,
             accept_priority_zero: true,
         }
     }

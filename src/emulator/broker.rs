@@ -84,26 +84,35 @@ impl Broker {
         if self.next_event.is_none_or(|next| next > now) {
             return;
         }
-        let mut moves: Vec<(String, String, Arrival)> = Vec::new();
-        let names: std::collections::BTreeSet<String> = self.queues.keys().cloned().collect();
+        let spared = u32::from(behaviour.dead_letter_at_limit);
+        let policies: BTreeMap<String, (String, u32)> = self
+            .queues
+            .iter()
+            .filter_map(|(name, queue)| {
+                let policy = queue.dead_letter.as_ref()?;
+                let allowed = policy.max_receive_count.saturating_sub(spared);
+                self.queues
+                    .contains_key(&policy.target)
+                    .then(|| (name.clone(), (policy.target.clone(), allowed)))
+            })
+            .collect();
+        let mut moves: Vec<(&str, &str, Arrival)> = Vec::new();
         for (name, queue) in &mut self.queues {
-            let policy = queue
-                .dead_letter
-                .clone()
-                .filter(|policy| names.contains(&policy.target));
-            let allowed = policy.as_ref().map(|policy| {
-                policy
-                    .max_receive_count
-                    .saturating_sub(u32::from(behaviour.dead_letter_at_limit))
-            });
-            for arrival in queue.settle(now, allowed) {
-                let target = policy.as_ref().map(|policy| policy.target.clone());
-                moves.push((name.clone(), target.unwrap_or_default(), arrival));
+            match policies.get_key_value(name) {
+                None => _ = queue.settle(now, None),
+                Some((source, (target, allowed))) => {
+                    let letters = queue.settle(now, Some(*allowed));
+                    moves.extend(
+                        letters
+                            .into_iter()
+                            .map(|letter| (&**source, &**target, letter)),
+                    );
+                }
             }
         }
         for (source, target, mut arrival) in moves {
-            self.label_dead_letter(&source, &mut arrival, behaviour);
-            if let Some(queue) = self.queues.get_mut(&target) {
+            self.label_dead_letter(source, &mut arrival, behaviour);
+            if let Some(queue) = self.queues.get_mut(target) {
                 queue.totals.dead_letters_taken += 1;
                 queue.insert(arrival, now);
                 // A letter keeps its age, so that the target's retention may already be over.
@@ -279,7 +288,9 @@ impl Broker {
         } else {
             self.stripe_order()
         };
-        Ok(self.queue(name)?.peek(wanted.min(MAX_BATCH), order))
+        let wanted = wanted.min(MAX_BATCH);
+        let queue = self.queue(name)?;
+        Ok(queue.peek(wanted, order, behaviour.peek_shows_delayed))
     }
 
     /// Deletes by handle. `bring_back` decides, for a message that would go, whether it comes back once.
@@ -334,9 +345,17 @@ impl Broker {
         Ok(self.queue(name)?.counts())
     }
 
-    /// When the next invisible message of a queue becomes visible.
-    pub fn next_visible(&self, name: &str) -> Option<UnixMillis> {
-        self.queues.get(name)?.next_visible()
+    /// When the next message may turn up in a queue by itself: one that becomes visible, or a dead letter.
+    pub fn next_arrival(&self, name: &str) -> Option<UnixMillis> {
+        let own = self.queues.get(name);
+        let sources = self.queues.values().filter(|queue| {
+            let policy = queue.dead_letter.as_ref();
+            policy.is_some_and(|policy| policy.target == name)
+        });
+        own.into_iter()
+            .chain(sources)
+            .filter_map(Queue::next_visible)
+            .min()
     }
 
     pub(super) fn queue(&self, name: &str) -> Result<&Queue, ApiError> {
@@ -448,9 +467,8 @@ fn check_message(
     behaviour: &Behaviour,
 ) -> Result<u8, ApiError> {
     let limit = attributes.maximum_message_size;
-    let too_large = u32::try_from(message.body.len()).is_ok_and(|len| len > limit)
-        || u32::try_from(message.body.len()).is_err();
-    if too_large || (behaviour.refuse_empty_body && message.body.is_empty()) {
+    let fits = u32::try_from(message.body.len()).is_ok_and(|len| len <= limit);
+    if (behaviour.limit_message_size && !fits) || (behaviour.refuse_empty_body && message.body.is_empty()) {
         return Err(ApiError::out_of_range("MessageBody", 1, limit, " bytes"));
     }
     if message.delay_seconds.is_some_and(|delay| delay > 604_800) {
@@ -472,3 +490,6 @@ fn check_message(
 fn md5_upper_hex(bytes: &[u8]) -> String {
     crate::aliyun::sign::hex(&Md5::digest(bytes)).to_ascii_uppercase()
 }
+
+#[cfg(test)]
+mod tests;

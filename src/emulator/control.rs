@@ -41,7 +41,12 @@ struct Purge {
 }
 
 /// A status and a JSON text.
-type Answer = (u16, String);
+pub(super) type Answer = (u16, String);
+
+/// Refuses a control request whose body is too large.
+pub(super) fn too_large() -> Answer {
+    failure(400, "the request's body is larger than 2 MiB")
+}
 
 /// Handles a control request; `route` is what follows `/-/emulator/`.
 pub(super) fn handle(shared: &Shared, method: &str, route: &str, body: &[u8]) -> Answer {
@@ -111,15 +116,14 @@ fn dead_letter(shared: &Shared, change: DeadLetter) -> Result<Value, String> {
         }),
         _ => return Err("target and max_receive_count go together".to_owned()),
     };
-    let broker = &mut shared.core().broker;
-    broker
+    shared
         .set_dead_letter(&change.queue, policy)
         .map_err(|error| error.to_string())?;
     Ok(json!({}))
 }
 
 fn purge(shared: &Shared, change: &Purge) -> Result<Value, String> {
-    let purged = shared.core().broker.purge(&change.queue);
+    let purged = shared.purge(&change.queue);
     purged
         .map(|purged| json!({ "purged": purged }))
         .map_err(|error| error.to_string())

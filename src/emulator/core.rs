@@ -12,10 +12,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Options;
-use super::behaviour::Behaviour;
-use super::broker::Broker;
+use super::behaviour::{Behaviour, Counters};
+use super::broker::{Broker, Sent};
+use super::error::ApiError;
 use super::faults::{Faults, Operation};
-use super::queue::Counts;
+use super::queue::{Counts, DeadLetterPolicy};
 use super::state::{CallCount, QueueState, State};
 use crate::clock::{self, UnixMillis};
 
@@ -134,6 +135,25 @@ impl Shared {
         self.core().wake_all();
     }
 
+    pub(super) fn set_dead_letter(
+        &self,
+        queue: &str,
+        policy: Option<DeadLetterPolicy>,
+    ) -> Result<(), ApiError> {
+        let mut core = self.core();
+        core.broker.set_dead_letter(queue, policy)?;
+        core.wake_all();
+        Ok(())
+    }
+
+    pub(super) fn purge(&self, queue: &str) -> Result<u64, ApiError> {
+        let now = self.clock.now();
+        let mut core = self.core();
+        let core = &mut *core;
+        core.broker.settle(now, &core.behaviour);
+        core.broker.purge(queue)
+    }
+
     pub(super) fn state(&self, with_messages: bool) -> State {
         let now = self.clock.now();
         let mut core = self.core();
@@ -189,6 +209,22 @@ impl Core {
         waker
     }
 
+    /// A message was accepted. A delayed one gives every long poll a time to look again.
+    pub(super) fn wake_for(&self, queue: &str, sent: &Sent) {
+        if sent.receipt_handle.is_some() {
+            self.wake_queue(queue);
+        } else {
+            self.wake_one(queue);
+        }
+    }
+
+    /// Something about a queue's timers changed.
+    pub(super) fn wake_queue(&self, queue: &str) {
+        if let Some(waker) = self.wakers.get(queue) {
+            waker.notify_waiters();
+        }
+    }
+
     /// One message became visible.
     pub(super) fn wake_one(&self, queue: &str) {
         if let Some(waker) = self.wakers.get(queue) {
@@ -204,7 +240,7 @@ impl Core {
 
     /// The counters as `GetQueueAttributes` shows them: late if so switched, 0 if retired.
     pub(super) fn shown_counts(&mut self, queue: &str, exact: Counts, now: UnixMillis) -> Counts {
-        if self.behaviour.counters_retired {
+        if self.behaviour.counters == Counters::Zero {
             return Counts::default();
         }
         let lag = Duration::from_millis(self.behaviour.counters_lag_millis);

@@ -102,6 +102,15 @@ impl ApiError {
         )
     }
 
+    /// 403: no permission for the operation.
+    pub fn access_denied() -> Self {
+        Self::new(
+            403,
+            "AccessDenied",
+            "The OwnerId that your Access Key Id associated to is forbidden for this operation.",
+        )
+    }
+
     /// 403: the secret does not match, or what was signed is not what arrived.
     pub fn signature_does_not_match() -> Self {
         Self::new(

@@ -32,6 +32,8 @@ pub enum Fault {
     CountersZero,
     /// 429 `TooManyRequests`; no effect.
     TooManyRequests,
+    /// 403 `AccessDenied`, as for a missing RAM permission; no effect.
+    AccessDenied,
     /// 500 `InternalError`; no effect.
     InternalError,
     /// 503; no effect.
@@ -155,6 +157,7 @@ impl Fault {
         match self {
             Self::CountersZero => Phase::Counters,
             Self::TooManyRequests
+            | Self::AccessDenied
             | Self::InternalError
             | Self::ServiceUnavailable
             | Self::ExpiredToken

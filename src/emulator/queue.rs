@@ -285,10 +285,13 @@ impl Queue {
         views
     }
 
-    /// Shows up to `wanted` Active messages and changes nothing.
-    pub(super) fn peek(&self, wanted: usize, order: [usize; STRIPES]) -> Vec<View> {
+    /// Shows up to `wanted` Active messages, with `delayed` the delayed ones after them, and changes nothing.
+    pub(super) fn peek(&self, wanted: usize, order: [usize; STRIPES], delayed: bool) -> Vec<View> {
+        let delayed = self.delayed.iter().filter(|_| delayed).map(|(_, key)| *key);
         self.heads(wanted, order)
             .into_iter()
+            .chain(delayed)
+            .take(wanted)
             .filter_map(|key| Some(self.messages.get(&key)?.view(key)))
             .collect()
     }

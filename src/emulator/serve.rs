@@ -131,28 +131,28 @@ async fn respond(
         .path_and_query()
         .map_or("/", |target| target.as_str())
         .to_owned();
-    let Some(body) = read(body).await? else {
-        return Ok(too_large());
-    };
+    let body = read(body).await?;
     if let Some(route) = target.strip_prefix("/-/emulator/") {
-        return Ok(control_response(control::handle(
-            shared,
-            head.method.as_str(),
-            route,
-            &body,
-        )));
+        let answer = body.map_or_else(control::too_large, |body| {
+            control::handle(shared, head.method.as_str(), route, &body)
+        });
+        return Ok(control_response(answer));
     }
     if target == "/truth"
         && let Some(truth) = shared.truth.get()
     {
         return Ok(control_response((200, truth.0())));
     }
+    let fits = body.is_some();
     let call = Call {
         method: head.method.as_str().to_owned(),
         target,
         headers: head.headers,
-        body,
+        body: body.unwrap_or_default(),
     };
+    if !fits {
+        return Ok(answer_response(wire::refuse_too_large(shared, &call)));
+    }
     match wire::handle(shared, &call).await {
         Outcome::Answer(answer) => Ok(answer_response(answer)),
         Outcome::Reset => Err(Abort::Reset),
@@ -200,18 +200,12 @@ fn answer_response(answer: Answer) -> Response<AnswerBody> {
     response
 }
 
-fn control_response((status, json): (u16, String)) -> Response<AnswerBody> {
+fn control_response((status, json): control::Answer) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::Whole(Some(json.into())));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
-    response
-}
-
-fn too_large() -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::Whole(None));
-    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
     response
 }
 

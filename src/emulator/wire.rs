@@ -84,20 +84,17 @@ pub(super) async fn handle(shared: &Shared, call: &Call) -> Outcome {
     let document = (!call.body.is_empty()).then(|| xml::Element::parse(&call.body));
     let (operation, queue) = request::identify(call, document.as_ref());
     let queue = queue.as_deref();
-    let result = match attempt(shared, call, operation, queue, document).await {
-        Ok(result) => result,
-        Err(Abort) => {
-            shared.core().count_call(operation, "reset".into());
-            return Outcome::Reset;
-        }
+    let Ok(result) = attempt(shared, call, operation, queue, document).await else {
+        shared.core().count_call(operation, "reset".into());
+        return Outcome::Reset;
     };
     let (outcome, delay) = {
         let mut core = shared.core();
-        let code = match &result {
+        let outcome = match &result {
             Ok(_) => "OK".into(),
             Err(error) => error.code.clone(),
         };
-        core.count_call(operation, code);
+        core.count_call(operation, outcome);
         let request_id = core.request_id();
         let after = core.faults.draw(Phase::After, operation, queue);
         let delay = core.faults.draw(Phase::Delay, operation, queue);
@@ -112,6 +109,15 @@ pub(super) async fn handle(shared: &Shared, call: &Call) -> Outcome {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
     outcome
+}
+
+/// Refuses a request whose body is larger than any legal one.
+pub(super) fn refuse_too_large(shared: &Shared, call: &Call) -> Answer {
+    let mut core = shared.core();
+    let error = ApiError::invalid_argument("The request body is too large.");
+    core.count_call(Operation::Unknown, error.code.clone());
+    let request_id = core.request_id();
+    render::answer(Err(error), call, request_id, shared.clock.now())
 }
 
 /// The connection is reset instead of an answer.
@@ -130,6 +136,7 @@ async fn attempt(
         match core.faults.draw(Phase::Before, operation, queue) {
             Some(Fault::ResetBefore) => return Err(Abort),
             Some(Fault::TooManyRequests) => return Ok(Err(ApiError::too_many_requests())),
+            Some(Fault::AccessDenied) => return Ok(Err(ApiError::access_denied())),
             Some(Fault::InternalError) => return Ok(Err(ApiError::internal_error())),
             Some(Fault::ServiceUnavailable) => return Ok(Err(ApiError::unavailable())),
             Some(Fault::ExpiredToken) => {

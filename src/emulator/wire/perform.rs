@@ -9,7 +9,8 @@ use super::request::Action;
 use super::{Call, Reply, render};
 use crate::clock::UnixMillis;
 use crate::emulator::attributes::AttributesPatch;
-use crate::emulator::broker::{Created, NewMessage};
+use crate::emulator::behaviour::Counters;
+use crate::emulator::broker::{Created, NewMessage, Sent};
 use crate::emulator::core::{Core, Shared};
 use crate::emulator::error::ApiError;
 use crate::emulator::faults::{Operation, Phase};
@@ -93,7 +94,7 @@ async fn receive(
                 parked = Some(Parked(shared));
             }
             core.broker
-                .next_visible(queue)
+                .next_arrival(queue)
                 .map_or(deadline, |due| due.min(deadline))
         };
         tokio::select! {
@@ -146,6 +147,7 @@ impl Turn<'_> {
                 let (queue, now) = (self.queue, self.now);
                 let broker = &mut self.core.broker;
                 let (handle, until) = broker.change_visibility(queue, &handle, seconds, now)?;
+                self.core.wake_queue(queue);
                 Ok(render::visibility(&handle, until))
             }
             Action::Receive { .. } => unreachable!("receives wait and are handled before"),
@@ -179,7 +181,8 @@ impl Turn<'_> {
         let exact = self.core.broker.counts(self.queue)?;
         let counts = self.shown_counts(self.queue, exact);
         let queue = self.core.broker.queue(self.queue)?;
-        Ok(render::attributes(self.queue, queue, counts))
+        let shown = (self.core.behaviour.counters != Counters::Absent).then_some(counts);
+        Ok(render::attributes(self.queue, queue, shown))
     }
 
     fn list(
@@ -192,16 +195,17 @@ impl Turn<'_> {
     ) -> Reply {
         let (names, more) = self.core.broker.list(prefix, after, limit);
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let shown: Vec<Counts> = if with_meta {
-            let exact = names.iter().map(|name| self.core.broker.counts(name));
-            let exact: Vec<Counts> = exact.map(Result::unwrap_or_default).collect();
-            let both = names.iter().zip(exact);
-            both.map(|(name, exact)| self.shown_counts(name, exact))
-                .collect()
-        } else {
-            Vec::new()
-        };
-        render::list(&call.host_id(), &self.core.broker, &names, &shown, more)
+        let absent = self.core.behaviour.counters == Counters::Absent;
+        let mut entries: Vec<(String, Option<render::Meta>)> = Vec::with_capacity(names.len());
+        for name in names {
+            let exact = self.core.broker.counts(&name).unwrap_or_default();
+            let meta = with_meta.then(|| {
+                let counts = self.shown_counts(&name, exact);
+                (!absent).then_some(counts)
+            });
+            entries.push((name, meta));
+        }
+        render::list(&call.host_id(), &self.core.broker, &entries, more)
     }
 
     fn shown_counts(&mut self, queue: &str, exact: Counts) -> Counts {
@@ -212,7 +216,7 @@ impl Turn<'_> {
         }
     }
 
-    fn send(&mut self, message: &NewMessage) -> Result<crate::emulator::broker::Sent, ApiError> {
+    fn send(&mut self, message: &NewMessage) -> Result<Sent, ApiError> {
         let (queue, now) = (self.queue, self.now);
         let core = &mut *self.core;
         let sent = core.broker.send(queue, message, &core.behaviour, now)?;
@@ -223,9 +227,9 @@ impl Turn<'_> {
         if again {
             core.broker
                 .send_duplicate(queue, message, &core.behaviour, now)?;
-            core.wake_one(queue);
+            core.wake_for(queue, &sent);
         }
-        core.wake_one(queue);
+        core.wake_for(queue, &sent);
         Ok(sent)
     }
 

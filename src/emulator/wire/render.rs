@@ -1,5 +1,7 @@
 //! Answers as the service writes them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::xml::{self, document, escape, field, number};
@@ -39,7 +41,10 @@ fn error(error: &ApiError, request_id: &str, host_id: &str) -> Reply {
     )
 }
 
-pub(super) fn attributes(name: &str, queue: &Queue, counts: Counts) -> Reply {
+/// The counters of a queue; none where they are left out.
+pub(super) type Meta = Option<Counts>;
+
+pub(super) fn attributes(name: &str, queue: &Queue, counts: Meta) -> Reply {
     Reply::of(
         200,
         document("Queue", 640, |out| {
@@ -48,7 +53,7 @@ pub(super) fn attributes(name: &str, queue: &Queue, counts: Counts) -> Reply {
     )
 }
 
-fn write_attributes(out: &mut String, name: &str, queue: &Queue, counts: Counts) {
+fn write_attributes(out: &mut String, name: &str, queue: &Queue, counts: Meta) {
     let attributes = &queue.attributes;
     field(out, "QueueName", name);
     number(out, "CreateTime", queue.create_time.0.div_euclid(1000));
@@ -66,9 +71,11 @@ fn write_attributes(out: &mut String, name: &str, queue: &Queue, counts: Counts)
     );
     number(out, "DelaySeconds", attributes.delay_seconds);
     number(out, "PollingWaitSeconds", attributes.polling_wait_seconds);
-    number(out, "ActiveMessages", counts.active);
-    number(out, "InactiveMessages", counts.inactive);
-    number(out, "DelayMessages", counts.delayed);
+    if let Some(counts) = counts {
+        number(out, "ActiveMessages", counts.active);
+        number(out, "InactiveMessages", counts.inactive);
+        number(out, "DelayMessages", counts.delayed);
+    }
     let logging = if attributes.logging_enabled {
         "True"
     } else {
@@ -77,29 +84,26 @@ fn write_attributes(out: &mut String, name: &str, queue: &Queue, counts: Counts)
     field(out, "LoggingEnabled", logging);
 }
 
-/// `counts` is empty where metadata was not asked for.
+/// Entries have no metadata where it was not asked for.
 pub(super) fn list(
     host_id: &str,
     broker: &Broker,
-    names: &[String],
-    counts: &[Counts],
+    entries: &[(String, Option<Meta>)],
     more: bool,
 ) -> Reply {
-    use base64::Engine as _;
     Reply::of(
         200,
-        document("Queues", names.len() * 128, |out| {
-            let mut counts = counts.iter();
-            for name in names {
+        document("Queues", entries.len() * 128, |out| {
+            for (name, meta) in entries {
                 out.push_str("<Queue>");
                 field(out, "QueueURL", &format!("{host_id}/queues/{name}"));
-                if let (Some(counts), Ok(queue)) = (counts.next(), broker.queue(name)) {
+                if let (Some(counts), Ok(queue)) = (meta, broker.queue(name)) {
                     write_attributes(out, name, queue, *counts);
                 }
                 out.push_str("</Queue>");
             }
-            if let (true, Some(last)) = (more, names.last()) {
-                let marker = base64::engine::general_purpose::STANDARD.encode(last);
+            if let (true, Some((last, _))) = (more, entries.last()) {
+                let marker = STANDARD.encode(last);
                 field(out, "NextMarker", &marker);
             }
         }),

@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 16;
 pub(super) struct Element {
     pub(super) name: String,
     pub(super) text: String,
-    pub(super) children: Vec<Element>,
+    pub(super) children: Vec<Self>,
 }
 
 // === impl Element ===
