@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::*;
 use crate::vod::decode::decode;
 use crate::vod::event::{EventType, Status, Undecodable};
-use crate::vod::fault::{ErrorCode, fault_of};
+use crate::vod::fault::{ErrorCode, fault_of, table};
 
 const START: UnixMillis = UnixMillis(1_769_932_800_000);
 
@@ -160,6 +160,17 @@ fn everything_that_can_happen_does() {
         .map(|video| video.state)
         .collect();
     assert_eq!(states.len(), 8, "{states:?}");
+}
+
+#[test]
+fn both_tables_of_error_codes_say_the_same() {
+    let own = truth::FAULTS.iter();
+    let own: BTreeMap<_, _> = own
+        .flat_map(|(fault, codes)| codes.iter().map(|code| (*code, *fault)))
+        .chain([("none", "other"), ("other", "other")])
+        .collect();
+    let exporters = table().map(|(code, fault)| (code.as_str(), fault.as_str()));
+    assert_eq!(own, exporters.collect());
 }
 
 #[test]

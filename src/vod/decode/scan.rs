@@ -28,7 +28,7 @@ pub(super) enum Scalar<'a> {
 
 /// The wanted fields of an event.
 #[derive(Debug, Default)]
-pub(super) struct Body<'a> {
+pub(super) struct EventFields<'a> {
     pub(super) event_type: Scalar<'a>,
     pub(super) event_time: Scalar<'a>,
     pub(super) message_body: Scalar<'a>,
@@ -104,7 +104,7 @@ trait Shape<'de>: Default {
 }
 
 struct ScalarVisitor;
-struct BodyVisitor;
+struct EventVisitor;
 struct KeyVisitor;
 struct ShapeVisitor<T>(PhantomData<T>);
 
@@ -199,9 +199,9 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 }
 
-// === impl Body ===
+// === impl EventFields ===
 
-impl<'a> Body<'a> {
+impl<'a> EventFields<'a> {
     fn slot(&mut self, key: Key) -> Option<&mut Scalar<'a>> {
         Some(match key {
             Key::EventType => &mut self.event_type,
@@ -219,21 +219,21 @@ impl<'a> Body<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Body<'de> {
+impl<'de> Deserialize<'de> for EventFields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(BodyVisitor)
+        deserializer.deserialize_map(EventVisitor)
     }
 }
 
-impl<'de> Visitor<'de> for BodyVisitor {
-    type Value = Body<'de>;
+impl<'de> Visitor<'de> for EventVisitor {
+    type Value = EventFields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut body = Body::default();
+        let mut body = EventFields::default();
         while let Some(key) = map.next_key::<Key>()? {
             if matches!(key, Key::StreamInfos) {
                 body.streams = map.next_value::<Streams<'de>>()?.0;
