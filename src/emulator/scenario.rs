@@ -130,7 +130,7 @@ impl Platform {
 fn exponential(rng: &mut fastrand::Rng, mean_seconds: f64) -> Duration {
     let seconds = -(1.0 - rng.f64()).ln() * mean_seconds;
     // At most a year, whatever the settings say.
-    Duration::from_secs_f64(seconds.clamp(0.0, 31_536_000.0))
+    Duration::try_from_secs_f64(seconds.min(31_536_000.0)).unwrap_or_default()
 }
 
 /// True with the probability `share`.
@@ -139,7 +139,7 @@ fn chance(rng: &mut fastrand::Rng, share: f64) -> bool {
 }
 
 /// One of `items`.
-fn pick<T: Clone, const N: usize>(rng: &mut fastrand::Rng, items: [T; N]) -> T {
+fn pick<T: Clone, const N: usize>(rng: &mut fastrand::Rng, items: &[T; N]) -> T {
     items[rng.usize(..N)].clone()
 }
 

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::IgnoredAny;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use self::scan::{Body, Scalar, StreamFields};
+use self::scan::{EventFields, Scalar, StreamFields};
 use super::event::{Definition, Event, EventType, MediaKey, Status, Stream, Undecodable};
 use super::fault::ErrorCode;
 use super::time;
@@ -52,7 +52,7 @@ pub fn decode(body: &str, enqueue_time: UnixMillis) -> Result<Decoded, Undecodab
     }
     let text = text_of(body.trim())?;
     let text = text.trim();
-    let fields: Body<'_> = serde_json::from_str(text).map_err(|_| not_an_object(text))?;
+    let fields: EventFields<'_> = serde_json::from_str(text).map_err(|_| not_an_object(text))?;
     Ok(Decoded {
         event: event_of(&fields, enqueue_time)?,
         content: xxh3_128(text.as_bytes()),
@@ -89,7 +89,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-fn event_of(fields: &Body<'_>, enqueue_time: UnixMillis) -> Result<Event, Undecodable> {
+fn event_of(fields: &EventFields<'_>, enqueue_time: UnixMillis) -> Result<Event, Undecodable> {
     let event_type = match fields.event_type.text() {
         Some("") | None => return Err(Undecodable::NoEventType),
         Some(text) => EventType::parse(text).unwrap_or(EventType::Other),
@@ -133,7 +133,7 @@ fn status_of(status: &Scalar<'_>) -> Status {
     }
 }
 
-fn media_of(fields: &Body<'_>) -> Option<MediaKey> {
+fn media_of(fields: &EventFields<'_>) -> Option<MediaKey> {
     let ids = [
         &fields.video_id,
         &fields.media_id,
@@ -173,7 +173,7 @@ fn hex_id(id: &str) -> Option<[u8; 16]> {
 
 /// The error code of a failed event. `TranscodeComplete` may carry it only in its streams, of which those that failed
 /// are asked in order.
-fn error_of(fields: &Body<'_>, event_type: EventType, status: Status) -> Option<ErrorCode> {
+fn error_of(fields: &EventFields<'_>, event_type: EventType, status: Status) -> Option<ErrorCode> {
     if status != Status::Fail {
         return None;
     }
@@ -218,7 +218,7 @@ fn definition_of(text: &str) -> Definition {
 }
 
 /// The media's duration; of a whole transcode, the longest of its outputs.
-fn duration_of(fields: &Body<'_>, event_type: EventType) -> Option<u64> {
+fn duration_of(fields: &EventFields<'_>, event_type: EventType) -> Option<u64> {
     let own = || fields.own.duration.seconds().and_then(duration_millis);
     match event_type {
         EventType::VideoAnalysisComplete | EventType::StreamTranscodeComplete => own(),
@@ -243,7 +243,7 @@ fn duration_millis(seconds: f64) -> Option<u64> {
 
 /// Whether the media file itself is gone: deleting its source file (`mezzanine`) or some of its outputs (`stream`)
 /// leaves it, and so does a deletion that failed.
-fn deletes_media(fields: &Body<'_>, event_type: EventType, status: Status) -> bool {
+fn deletes_media(fields: &EventFields<'_>, event_type: EventType, status: Status) -> bool {
     if !matches!(status, Status::Success | Status::None) {
         return false;
     }

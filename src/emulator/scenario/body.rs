@@ -62,13 +62,15 @@ impl Outcome {
         match self {
             Self::Success if odd => {
                 let spellings = ["success", "Success", "Succeed", "succeeded", "SUCCESS "];
-                Some(pick(rng, spellings))
+                Some(pick(rng, &spellings))
             }
             Self::Success => Some(usual[0]),
-            Self::Fail(_) if odd => Some(pick(rng, ["fail", "Fail", "failed", "Failed", "FAILED"])),
+            Self::Fail(_) if odd => {
+                Some(pick(rng, &["fail", "Fail", "failed", "Failed", "FAILED"]))
+            }
             Self::Fail(_) => Some(usual[1]),
             Self::Absent => None,
-            Self::Odd => Some(pick(rng, ["Processing", "partial", "succes"])),
+            Self::Odd => Some(pick(rng, &["Processing", "partial", "succes"])),
         }
     }
 }
@@ -183,7 +185,7 @@ pub(super) fn error_fields(
         },
         Some(code) => (code.into(), "The operation has failed"),
         None if code_key == "Code" => (number(rng, 0), "OK"),
-        None if chance(rng, 0.1) => (pick(rng, ["", "0", "200", "Success"]).into(), ""),
+        None if chance(rng, 0.1) => (pick(rng, &["", "0", "200", "Success"]).into(), ""),
         None => return Vec::new(),
     };
     vec![
@@ -249,17 +251,17 @@ fn object(rng: &mut fastrand::Rng, fields: &[(String, Value)]) -> String {
 
 /// The same JSON in ASCII: other characters stand only in strings, where they can be escaped.
 fn escaped(text: &str) -> String {
-    let mut ascii = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_ascii() {
-            ascii.push(char);
-        } else {
-            for unit in char.encode_utf16(&mut [0; 2]) {
-                ascii.push_str(&format!("\\u{unit:04x}"));
+    text.chars()
+        .map(|char| {
+            if char.is_ascii() {
+                return char.to_string();
             }
-        }
-    }
-    ascii
+            let mut units = [0; 2];
+            let units = char.encode_utf16(&mut units).iter();
+            let units: Vec<_> = units.map(|unit| format!("\\u{unit:04x}")).collect();
+            units.concat()
+        })
+        .collect()
 }
 
 /// The text as it stands in MNS: as it is, or in base64, now and then with blanks around it.

@@ -23,7 +23,7 @@ pub(super) fn undecodable(rng: &mut fastrand::Rng, at: UnixMillis) -> (&'static 
                 format!("{}=*", STANDARD.encode(known.to_string())),
                 format!("EventType=FileUploadComplete&id={id}"),
             ];
-            ("bad_base64", pick(rng, bodies))
+            ("bad_base64", pick(rng, &bodies))
         }
         8..16 => {
             let text = known.to_string();
@@ -35,7 +35,7 @@ pub(super) fn undecodable(rng: &mut fastrand::Rng, at: UnixMillis) -> (&'static 
                 STANDARD.encode([0xff, 0xfe, 0x00]),
                 format!("{text}{text}"),
             ];
-            ("not_json", pick(rng, bodies))
+            ("not_json", pick(rng, &bodies))
         }
         16..24 => {
             let bodies = [
@@ -45,7 +45,7 @@ pub(super) fn undecodable(rng: &mut fastrand::Rng, at: UnixMillis) -> (&'static 
                 "\"FileUploadComplete\"".to_owned(),
                 STANDARD.encode("null"),
             ];
-            ("not_object", pick(rng, bodies))
+            ("not_object", pick(rng, &bodies))
         }
         24..32 => {
             let time = seconds(at);
@@ -56,7 +56,7 @@ pub(super) fn undecodable(rng: &mut fastrand::Rng, at: UnixMillis) -> (&'static 
                 json!({"EventTime": time, "EventType": " "}),
                 json!({}),
             ];
-            let text = pick(rng, bodies).to_string();
+            let text = pick(rng, &bodies).to_string();
             ("no_event_type", encoded(rng, 0.5, &text))
         }
         32..40 => {
@@ -70,7 +70,7 @@ pub(super) fn undecodable(rng: &mut fastrand::Rng, at: UnixMillis) -> (&'static 
             ];
             let mut body = known;
             if let Some(body) = body.as_object_mut().filter(|_| rng.bool()) {
-                body.insert("EventTime".to_owned(), pick(rng, times));
+                body.insert("EventTime".to_owned(), pick(rng, &times));
             }
             ("bad_event_time", encoded(rng, 0.5, &body.to_string()))
         }
@@ -85,11 +85,11 @@ pub(super) fn undecodable(rng: &mut fastrand::Rng, at: UnixMillis) -> (&'static 
 /// An event of Intelligent Media Services, which uses VOD's names in another envelope.
 pub(super) fn foreign(rng: &mut fastrand::Rng, at: UnixMillis) -> (&'static str, String) {
     let body = json!({
-        "EventType": pick(rng, ["FileUploadComplete", "MediaConvertComplete", "TranscodeComplete"]),
+        "EventType": pick(rng, &["FileUploadComplete", "MediaConvertComplete", "TranscodeComplete"]),
         "UserId": 1_234_567_890,
         "EventTime": seconds(at),
         "MessageBody": {
-            "Status": pick(rng, ["Success", "Fail"]),
+            "Status": pick(rng, &["Success", "Fail"]),
             "MediaId": format!("{:032x}", rng.u128(..)),
         },
     });

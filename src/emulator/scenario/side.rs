@@ -87,7 +87,7 @@ impl Side {
             }),
             "ProduceMediaComplete" => json!({"ProjectId": job}),
             "CreateAuditComplete" => json!({
-                "AuditStatus": pick(rng, ["Normal", "Blocked"]),
+                "AuditStatus": pick(rng, &["Normal", "Blocked"]),
                 "SubType": "video",
                 "Auditor": "auditor@example.test",
                 "Reason": "内容 <ok> & \"fine\"",
@@ -102,7 +102,7 @@ impl Side {
             }),
             "DeleteMediaComplete" => json!({
                 "MediaType": "video",
-                "DeleteType": pick(rng, ["mezzanine", "stream"]),
+                "DeleteType": pick(rng, &["mezzanine", "stream"]),
                 "JobIds": job,
             }),
             "MediaBaseChangeComplete" => json!({
@@ -111,15 +111,15 @@ impl Side {
                 "MediaContent": {"Title": "{\"NewValue\":\"t\"}"},
             }),
             "UpdateMediaStorageClassComplete" => json!({
-                "Scope": pick(rng, ["All", "SourceFile"]),
-                "StorageClass": pick(rng, ["Standard", "IA", "Archive", "ColdArchive"]),
-                "TriggerBy": pick(rng, ["LifeCycle", "API"]),
+                "Scope": pick(rng, &["All", "SourceFile"]),
+                "StorageClass": pick(rng, &["Standard", "IA", "Archive", "ColdArchive"]),
+                "TriggerBy": pick(rng, &["LifeCycle", "API"]),
             }),
             "RestoreMediaComplete" => json!({"Scope": "All", "RestoreExpiration": seconds(at)}),
             "SubmitMediaRefreshComplete" => json!({
                 "MediaRefreshJobId": job,
                 "TaskIds": "1,2,3",
-                "TaskType": pick(rng, ["Refresh", "Preload", "refresh"]),
+                "TaskType": pick(rng, &["Refresh", "Preload", "refresh"]),
             }),
             "WorkflowTaskComplete" => workflow(&job, at),
             _ => json!({"JobId": job}),
@@ -136,7 +136,7 @@ fn snapshots(rng: &mut fastrand::Rng, job: &str) -> Value {
         "CoverUrl": "http://vod.example.test/a1/covers/c-00002.jpg",
         "SnapshotInfos": [{
             "Status": "success",
-            "SnapshotType": pick(rng, ["CoverSnapshot", "NormalSnapshot", "SpriteSnapshot"]),
+            "SnapshotType": pick(rng, &["CoverSnapshot", "NormalSnapshot", "SpriteSnapshot"]),
             "SnapshotCount": number(rng, 8),
             "SnapshotFormat": "a1/covers/c-{SnapshotCount}.jpg",
             "JobId": job,

@@ -28,7 +28,7 @@ pub(super) enum Scalar<'a> {
 
 /// The wanted fields of an event.
 #[derive(Debug, Default)]
-pub(super) struct Body<'a> {
+pub(super) struct EventFields<'a> {
     pub(super) event_type: Scalar<'a>,
     pub(super) event_time: Scalar<'a>,
     pub(super) message_body: Scalar<'a>,
@@ -104,7 +104,7 @@ trait Shape<'de>: Default {
 }
 
 struct ScalarVisitor;
-struct BodyVisitor;
+struct EventVisitor;
 struct KeyVisitor;
 struct ShapeVisitor<T>(PhantomData<T>);
 
@@ -181,11 +181,11 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Borrowed(text.trim())))
+        Ok(Scalar::Text(Cow::Borrowed(trimmed(text))))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Scalar::Text(Cow::Owned(text.trim().to_owned())))
+        Ok(Scalar::Text(Cow::Owned(trimmed(text).to_owned())))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
@@ -199,9 +199,9 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 }
 
-// === impl Body ===
+// === impl EventFields ===
 
-impl<'a> Body<'a> {
+impl<'a> EventFields<'a> {
     fn slot(&mut self, key: Key) -> Option<&mut Scalar<'a>> {
         Some(match key {
             Key::EventType => &mut self.event_type,
@@ -219,21 +219,21 @@ impl<'a> Body<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Body<'de> {
+impl<'de> Deserialize<'de> for EventFields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(BodyVisitor)
+        deserializer.deserialize_map(EventVisitor)
     }
 }
 
-impl<'de> Visitor<'de> for BodyVisitor {
-    type Value = Body<'de>;
+impl<'de> Visitor<'de> for EventVisitor {
+    type Value = EventFields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut body = Body::default();
+        let mut body = EventFields::default();
         while let Some(key) = map.next_key::<Key>()? {
             if matches!(key, Key::StreamInfos) {
                 body.streams = map.next_value::<Streams<'de>>()?.0;
@@ -281,26 +281,28 @@ impl Visitor<'_> for KeyVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
-        Ok(match text.trim() {
-            "EventType" => Key::EventType,
-            "EventTime" => Key::EventTime,
-            "MessageBody" => Key::MessageBody,
-            "VideoId" => Key::VideoId,
-            "MediaId" => Key::MediaId,
-            "ImageId" => Key::ImageId,
-            "AttachedMediaId" => Key::AttachedMediaId,
-            "TaskId" => Key::TaskId,
-            "DeleteType" => Key::DeleteType,
-            "OperateMode" => Key::OperateMode,
-            "StreamInfos" => Key::StreamInfos,
-            "Status" => Key::Status,
-            "Definition" => Key::Definition,
-            "StartTime" => Key::StartTime,
-            "FinishTime" => Key::FinishTime,
-            "JobId" => Key::JobId,
-            "ErrorCode" => Key::ErrorCode,
-            "Code" => Key::Code,
-            "Duration" => Key::Duration,
+        let text = trimmed(text);
+        // By length first: most keys of a body are none of these, and are told so by one comparison.
+        Ok(match text.len() {
+            4 if text == "Code" => Key::Code,
+            5 if text == "JobId" => Key::JobId,
+            6 if text == "Status" => Key::Status,
+            6 if text == "TaskId" => Key::TaskId,
+            7 if text == "VideoId" => Key::VideoId,
+            7 if text == "MediaId" => Key::MediaId,
+            7 if text == "ImageId" => Key::ImageId,
+            8 if text == "Duration" => Key::Duration,
+            9 if text == "EventType" => Key::EventType,
+            9 if text == "EventTime" => Key::EventTime,
+            9 if text == "StartTime" => Key::StartTime,
+            9 if text == "ErrorCode" => Key::ErrorCode,
+            10 if text == "Definition" => Key::Definition,
+            10 if text == "FinishTime" => Key::FinishTime,
+            10 if text == "DeleteType" => Key::DeleteType,
+            11 if text == "StreamInfos" => Key::StreamInfos,
+            11 if text == "OperateMode" => Key::OperateMode,
+            11 if text == "MessageBody" => Key::MessageBody,
+            15 if text == "AttachedMediaId" => Key::AttachedMediaId,
             _ => Key::Unwanted,
         })
     }
@@ -389,6 +391,14 @@ impl<'de, T: Shape<'de>> Visitor<'de> for ShapeVisitor<T> {
 
     fn visit_str<E: Error>(self, _: &str) -> Result<T, E> {
         Ok(T::default())
+    }
+}
+
+/// Without the blanks around it; most texts have none, which their ends tell at once.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
     }
 }
 

@@ -154,8 +154,9 @@ fn duration(object: &Object) -> Option<u64> {
         Value::Number(number) => number.as_f64()?,
         _ => return None,
     };
-    let believed = seconds.is_finite() && seconds > 0.0 && seconds <= 2_592_000.0;
-    believed.then(|| (seconds * 1_000.0).round() as u64)
+    let believed = seconds > 0.0 && seconds <= 2_592_000.0;
+    // A whole number prints without a fraction.
+    believed.then(|| (seconds * 1_000.0).round().to_string().parse().unwrap())
 }
 
 fn stream(object: &Object) -> Stream {
