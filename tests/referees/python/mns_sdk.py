@@ -178,7 +178,7 @@ def one_message():
     with check("change visibility"):
         changed = handle.change_message_visibility(received.receipt_handle, 300)
         assert changed.receipt_handle != received.receipt_handle
-        near(changed.next_visible_time, time.time() + 300)
+        near(int(changed.next_visible_time), time.time() + 300)
         with rejected("MessageNotExist"):
             handle.change_message_visibility(received.receipt_handle, 300)
     with check("delete with a stale handle"), rejected("MessageNotExist"):
