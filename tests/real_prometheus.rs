@@ -50,7 +50,7 @@ fn events_of_the_python_sdk_reach_a_query() {
     let Some(referees) = Referees::find() else {
         return;
     };
-    let emulator = Emulator::start();
+    let emulator = Emulator::start(&[]);
     let mut sender = referees.script("python/vod_events.py");
     emulator.name_to(&mut sender).arg(QUEUE);
     succeeds(sender);
