@@ -6,8 +6,8 @@
     reason = "helpers of tests panic and print"
 )]
 
-#[path = "support/emulator.rs"]
-mod emulator;
+#[path = "support/emulator_process.rs"]
+mod emulator_process;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/prometheus.rs"]
@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator};
+use emulator_process::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator};
 use process::Process;
 use prometheus::Prometheus;
 use referees::Referees;

@@ -6,8 +6,8 @@
     reason = "helpers of tests panic and print"
 )]
 
-#[path = "support/emulator.rs"]
-mod emulator;
+#[path = "support/emulator_process.rs"]
+mod emulator_process;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/referees.rs"]
@@ -15,7 +15,7 @@ mod referees;
 
 use std::collections::BTreeSet;
 
-use emulator::Emulator;
+use emulator_process::Emulator;
 use referees::Referees;
 
 /// What each SDK must have gone through, lest a script that ends early passes.
