@@ -39,7 +39,7 @@ bench: ## benchmarks; method and results are in docs/performance.md
 	cargo bench --benches
 
 docs: ## write the generated pages under docs/ anew, then build the API documentation
-	UPDATE_DOCS=1 cargo test --quiet
+	UPDATE_DOCS=1 cargo test --quiet --tests documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS each

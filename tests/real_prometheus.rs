@@ -6,8 +6,8 @@
     reason = "helpers of tests panic and print"
 )]
 
-#[path = "support/emulator.rs"]
-mod emulator;
+#[path = "support/emulator_process.rs"]
+mod emulator_process;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/prometheus.rs"]
@@ -19,16 +19,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use emulator::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator};
+use emulator_process::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, Emulator};
 use process::Process;
 use prometheus::Prometheus;
 use referees::Referees;
 
 const QUEUE: &str = "vod-callbacks";
 
-/// What `vod_events.py` sends: 3 uploads, 2 good transcodes, 1 failed one, 1 duplicate, 1 body that
-/// is no event.
-const COUNTS: [(&str, f64); 5] = [
+/// What the two `vod_events` scripts send.
+const COUNTS: [(&str, f64); 7] = [
     (
         r#"vod_events_total{event_type="FileUploadComplete",status="success"}"#,
         3.0,
@@ -41,19 +40,29 @@ const COUNTS: [(&str, f64); 5] = [
         r#"vod_events_total{event_type="TranscodeComplete",status="fail"}"#,
         1.0,
     ),
+    (
+        r#"vod_events_total{event_type="SnapshotComplete",status="success"}"#,
+        1.0,
+    ),
+    (
+        r#"vod_events_total{event_type="SnapshotComplete",status="fail"}"#,
+        1.0,
+    ),
     ("vod_event_duplicates_total", 1.0),
     ("sum(vod_event_decode_failures_total)", 1.0),
 ];
 
 #[test]
-fn events_of_the_python_sdk_reach_a_query() {
+fn events_of_both_sdks_reach_a_query() {
     let Some(referees) = Referees::find() else {
         return;
     };
-    let emulator = Emulator::start();
-    let mut sender = referees.script("python/vod_events.py");
-    emulator.name_to(&mut sender).arg(QUEUE);
-    succeeds(sender);
+    let emulator = Emulator::start(&[]);
+    for script in ["python/vod_events.py", "node/vod_events.js"] {
+        let mut sender = referees.script(script);
+        emulator.name_to(&mut sender).arg(QUEUE);
+        succeeds(sender);
+    }
 
     let (_exporter, address) = consumer(&emulator);
     let prometheus = Prometheus::scraping(&referees, address);
@@ -88,8 +97,7 @@ fn consumer(emulator: &Emulator) -> (Process, SocketAddr) {
         .env("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
     let process = Process::start(command);
-    // The endpoint is an address too, and may be logged first.
-    let address = process.listening_on("istening");
+    let address = process.listening_on("Listening");
     (process, address)
 }
 

@@ -6,17 +6,16 @@
     reason = "helpers of tests panic and print"
 )]
 
-#[path = "support/emulator.rs"]
-mod emulator;
+#[path = "support/emulator_process.rs"]
+mod emulator_process;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/referees.rs"]
 mod referees;
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
-use emulator::Emulator;
+use emulator_process::Emulator;
 use referees::Referees;
 
 /// What each SDK must have gone through, lest a script that ends early passes.
@@ -64,27 +63,34 @@ const CHECKS: [&str; 39] = [
 
 #[test]
 fn python_sdk_accepts_the_emulator() {
-    let Some(referees) = Referees::find() else {
-        return;
-    };
-    judge(referees.script("python/mns_sdk.py"));
+    judge("python/mns_sdk.py", None);
+}
+
+#[test]
+fn python_sdk_accepts_temporary_credentials() {
+    judge("python/mns_sdk.py", Some("a token"));
 }
 
 #[test]
 fn node_sdk_accepts_the_emulator() {
-    let Some(referees) = Referees::find() else {
-        return;
-    };
-    judge(referees.script("node/mns_sdk.js"));
+    judge("node/mns_sdk.js", None);
+}
+
+#[test]
+fn node_sdk_accepts_temporary_credentials() {
+    judge("node/mns_sdk.js", Some("a token"));
 }
 
 /// Runs a referee against an emulator of its own.
-fn judge(mut referee: Command) {
-    let emulator = Emulator::start();
-    let verdict = emulator
-        .name_to(&mut referee)
-        .output()
-        .expect("the referee starts");
+fn judge(script: &str, security_token: Option<&str>) {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let option = security_token.map(|token| format!("--security-token={token}"));
+    let emulator = Emulator::start(&option.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut referee = referees.script(script);
+    emulator.name_to(&mut referee).args(security_token);
+    let verdict = referee.output().expect("the referee starts");
     let output = String::from_utf8_lossy(&verdict.stdout);
     let errors = String::from_utf8_lossy(&verdict.stderr);
     assert!(

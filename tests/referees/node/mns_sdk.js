@@ -1,6 +1,6 @@
 // Puts the emulator before the vendor's Node SDK (@alicloud/mns).
 //
-// Usage: mns_sdk.js ENDPOINT ACCESS_KEY_ID ACCESS_KEY_SECRET
+// Usage: mns_sdk.js ENDPOINT ACCESS_KEY_ID ACCESS_KEY_SECRET [SECURITY_TOKEN]
 //
 // Prints one line a check, `ok NAME` or `FAILED NAME`; exits with the number of failures.
 'use strict';
@@ -9,7 +9,7 @@ const assert = require('assert').strict;
 const crypto = require('crypto');
 const Client = require('@alicloud/mns');
 
-const [endpoint, accessKeyId, accessKeySecret] = process.argv.slice(2);
+const [endpoint, accessKeyId, accessKeySecret, securityToken] = process.argv.slice(2);
 const AWKWARD = '<转码 & "完成" \'é\' 🎬>\n\t]]>';
 let failures = 0;
 
@@ -46,7 +46,7 @@ const escape = (text) => text.replace(/[&<>]/g, (character) => ENTITIES[characte
 const message = (body, rest = {}) => ({ MessageBody: escape(body), ...rest });
 
 function connect(options = {}) {
-  return new Client('123', { endpoint, accessKeyId, accessKeySecret, ...options });
+  return new Client('123', { endpoint, accessKeyId, accessKeySecret, securityToken, ...options });
 }
 
 const client = connect();
@@ -347,6 +347,12 @@ async function refusals() {
     rejected('SignatureDoesNotMatch', () => connect({ accessKeySecret: 'wrong' }).peekMessage(queue)));
   await check('wrong id', () =>
     rejected('InvalidAccessKeyId', () => connect({ accessKeyId: 'nobody' }).peekMessage(queue)));
+  if (securityToken) {
+    await check('missing security token', () =>
+      rejected('InvalidAccessKeyId', () => connect({ securityToken: '' }).peekMessage(queue)));
+    await check('wrong security token', () =>
+      rejected('SecurityTokenExpired', () => connect({ securityToken: 'x' }).peekMessage(queue)));
+  }
   await check('clock off', () => {
     const date = new Date(Date.now() - 20 * 60 * 1000).toUTCString();
     const headers = { date, 'x-mns-date': date };

@@ -1,6 +1,6 @@
 """Puts the emulator before the vendor's Python SDK (aliyun-mns-sdk).
 
-Usage: mns_sdk.py ENDPOINT ACCESS_KEY_ID ACCESS_KEY_SECRET
+Usage: mns_sdk.py ENDPOINT ACCESS_KEY_ID ACCESS_KEY_SECRET [SECURITY_TOKEN]
 
 Prints one line a check, `ok NAME` or `FAILED NAME`; exits with the number of failures.
 """
@@ -21,6 +21,7 @@ from mns.mns_request import ListQueueRequest, ListQueueResponse
 from mns.queue import Message, QueueMeta
 
 ENDPOINT, ACCESS_KEY_ID, ACCESS_KEY_SECRET = sys.argv[1:4]
+SECURITY_TOKEN = sys.argv[4] if len(sys.argv) > 4 else ""
 AWKWARD = "<转码 & \"完成\" 'é' 🎬>\n\t]]>"
 failures = 0
 
@@ -64,8 +65,8 @@ def md5(body):
     return hashlib.md5(body.encode()).hexdigest().upper()
 
 
-def account(access_key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET):
-    return Account(ENDPOINT, access_key_id, secret)
+def account(access_key_id=ACCESS_KEY_ID, secret=ACCESS_KEY_SECRET, token=SECURITY_TOKEN):
+    return Account(ENDPOINT, access_key_id, secret, token)
 
 
 def queue(name, base64=False, **attributes):
@@ -178,7 +179,7 @@ def one_message():
     with check("change visibility"):
         changed = handle.change_message_visibility(received.receipt_handle, 300)
         assert changed.receipt_handle != received.receipt_handle
-        near(changed.next_visible_time, time.time() + 300)
+        near(int(changed.next_visible_time), time.time() + 300)
         with rejected("MessageNotExist"):
             handle.change_message_visibility(received.receipt_handle, 300)
     with check("delete with a stale handle"), rejected("MessageNotExist"):
@@ -295,6 +296,11 @@ def refusals():
         account(secret="wrong").list_queue()
     with check("wrong id"), rejected("InvalidAccessKeyId"):
         account(access_key_id="nobody").list_queue()
+    if SECURITY_TOKEN:
+        with check("missing security token"), rejected("InvalidAccessKeyId"):
+            account(token="").list_queue()
+        with check("wrong security token"), rejected("SecurityTokenExpired"):
+            account(token="wrong").list_queue()
     with check("clock off"):
         mns.mns_client.time = types.SimpleNamespace(
             strftime=time.strftime, gmtime=lambda: time.gmtime(time.time() - 20 * 60)

@@ -14,14 +14,16 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    pub(crate) fn start() -> Self {
+    /// Starts one, with `options` beside address and access key.
+    pub(crate) fn start(options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
         command
             .args(["emulate", "--listen=127.0.0.1:0"])
             .arg(format!("--access-key-id={ACCESS_KEY_ID}"))
-            .arg(format!("--access-key-secret={ACCESS_KEY_SECRET}"));
+            .arg(format!("--access-key-secret={ACCESS_KEY_SECRET}"))
+            .args(options);
         let process = Process::start(command);
-        let endpoint = format!("http://{}", process.listening_on(""));
+        let endpoint = format!("http://{}", process.listening_on("Listening on"));
         Self {
             _process: process,
             endpoint,
