@@ -27,6 +27,11 @@ macro_rules! label_enum {
                 match self { $(Self::$variant => $text,)+ }
             }
 
+            /// The value whose label is exactly `text`.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text)
+            }
+
             /// The position in [`Self::ALL`], for dense tables.
             pub const fn index(self) -> usize {
                 self as usize
@@ -151,9 +156,9 @@ label_enum! {
         NoEventType = "no_event_type",
         /// The envelope of another product (Intelligent Media Services) in the same queue.
         ForeignEnvelope = "foreign_envelope",
-        /// `EventTime` is missing or is no instant.
+        /// `EventTime` is missing, is no instant, or lies more than a day after the message was enqueued.
         BadEventTime = "bad_event_time",
-        /// Larger than MNS allows.
+        /// Larger than any MNS message.
         TooLarge = "too_large",
     }
 }
@@ -193,7 +198,7 @@ pub struct Event {
     pub event_time: UnixMillis,
     /// The media file, or the job or task where there is none.
     pub media: Option<MediaKey>,
-    /// The error code of a failed event; none where it carries none.
+    /// The error code of a failed event; none where it carries none, and never [`ErrorCode::None`].
     pub error: Option<ErrorCode>,
     /// The stream of a `StreamTranscodeComplete` (exactly one), or the `StreamInfos` of a `TranscodeComplete`.
     pub streams: Vec<Stream>,
