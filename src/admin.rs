@@ -1,1 +1,219 @@
-//! .
+//! The exporter's own HTTP server.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/` | a page for people |
+//! | `/metrics` (or as configured) | the exposition, as text or OpenMetrics, gzip on request |
+//! | `/-/healthy` | 200 while the process runs |
+//! | `/-/ready` | 200 between start-up and shutdown, else 503 |
+//! | `/api/v1/queues` | identity, live state and sums of every queue |
+//! | `/api/v1/quarantine` | undecodable messages, `?queue=ID`; bodies with `?bodies=1` where the configuration allows it |
+//!
+//! No answer depends on anything remote: everything comes from committed state in memory.
+
+mod api;
+mod landing;
+mod readiness;
+mod scrape;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+
+pub use readiness::Readiness;
+
+use crate::http::serve::{Limits, serve};
+use crate::ledger::Snapshot;
+use crate::metrics::Metrics;
+
+/// What the endpoints read.
+pub trait View: Send + Sync + 'static {
+    /// A consistent copy of committed state.
+    fn snapshot(&self) -> Snapshot;
+    /// Local clock minus the server's, in milliseconds; none before the first answer.
+    fn skew_millis(&self) -> Option<i64>;
+}
+
+/// Everything that the endpoints need.
+pub struct Admin {
+    view: Arc<dyn View>,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    settings: Settings,
+    buffer: scrape::Buffer,
+}
+
+/// What the configuration says about the endpoints.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Path of the exposition, `/metrics` by default.
+    pub telemetry_path: String,
+    /// Whether `/api/v1/quarantine` may show bodies, which name customers' media.
+    pub expose_bodies: bool,
+}
+
+/// A bound address that is not served yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: std::net::TcpListener,
+    local_addr: SocketAddr,
+}
+
+/// A scraper, a few people and probes; a request's head is a few hundred bytes.
+const LIMITS: Limits = Limits {
+    connections: 128,
+    header_read: Duration::from_secs(10),
+    buffer: 16 * 1024,
+    grace: Duration::from_secs(5),
+};
+
+type Answer = Response<Full<Bytes>>;
+
+// === impl Server ===
+
+impl Server {
+    /// Takes the address at once, so that a port in use is known before anything else has started.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let local_addr = listener.local_addr()?;
+        Ok(Self {
+            listener,
+            local_addr,
+        })
+    }
+
+    /// The address in use, with the real port where 0 was asked for.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` resolves and requests in progress have ended.
+    ///
+    /// Fails only where the listener cannot be handed to the runtime.
+    pub async fn serve(
+        self,
+        admin: Arc<Admin>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let handler = move |request: Request<hyper::body::Incoming>| {
+            let admin = Arc::clone(&admin);
+            async move { admin.answer(&request.into_parts().0).await }
+        };
+        serve(listener, LIMITS, handler, shutdown).await;
+        Ok(())
+    }
+}
+
+// === impl Settings ===
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            telemetry_path: "/metrics".to_owned(),
+            expose_bodies: false,
+        }
+    }
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Endpoints over `view` and `metrics`; `readiness` is what `/-/ready` tells.
+    pub fn new(
+        view: Arc<dyn View>,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            view,
+            metrics,
+            readiness,
+            settings,
+            buffer: scrape::Buffer::default(),
+        }
+    }
+
+    async fn answer(self: Arc<Self>, request: &http::request::Parts) -> Answer {
+        let path = request.uri.path();
+        let known = path == self.settings.telemetry_path
+            || matches!(
+                path,
+                "/" | "/-/healthy" | "/-/ready" | "/api/v1/queues" | "/api/v1/quarantine"
+            );
+        let is_api = path.starts_with("/api/");
+        if !known {
+            return refuse(
+                is_api,
+                StatusCode::NOT_FOUND,
+                "There is nothing at this path.",
+            );
+        }
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            let mut answer = refuse(
+                is_api,
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Only GET and HEAD are allowed here.",
+            );
+            let allow = HeaderValue::from_static("GET, HEAD");
+            answer.headers_mut().insert(ALLOW, allow);
+            return answer;
+        }
+        match path {
+            path if path == self.settings.telemetry_path => {
+                scrape::answer(self, &request.headers).await
+            }
+            "/-/healthy" => text(StatusCode::OK, "Healthy.\n"),
+            "/-/ready" => self.readiness.answer(),
+            "/api/v1/queues" => api::queues(&self.view.snapshot()),
+            "/api/v1/quarantine" => api::quarantine(&self, request.uri.query().unwrap_or_default()),
+            _ => landing::answer(&self.view.snapshot(), &self.settings.telemetry_path),
+        }
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer whose content is what it says it is, and is never served from a cache.
+fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers: [(HeaderName, &'static str); 3] = [
+        (CONTENT_TYPE, content_type),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in headers {
+        answer
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+fn text(status: StatusCode, body: &'static str) -> Answer {
+    respond(status, "text/plain; charset=utf-8", body)
+}
+
+fn refuse(is_api: bool, status: StatusCode, why: &'static str) -> Answer {
+    if is_api {
+        api::error(status, why)
+    } else {
+        respond(status, "text/plain; charset=utf-8", format!("{why}\n"))
+    }
+}

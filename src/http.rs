@@ -1,1 +1,3 @@
-//! .
+//! Shared plumbing on hyper.
+
+pub mod serve;

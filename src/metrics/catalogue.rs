@@ -4,6 +4,7 @@
 //! the two against each other, so that a name exists in one place.
 
 use crate::ledger::counts::{DELIVERY_BOUNDS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS};
+use crate::ledger::snapshot::Mode;
 use crate::vod::event::{Definition, EventType, Status, Undecodable};
 use crate::vod::fault::{ErrorCode, Fault};
 
@@ -249,7 +250,7 @@ pub const LABELS: &[Label] = &[
     Label {
         name: "mode",
         meaning: "how the queue is read",
-        values: || vec!["peek", "consume"],
+        values: || vec![mode_label(Mode::Peek), mode_label(Mode::Consume)],
     },
     Label {
         name: "state",
@@ -315,6 +316,14 @@ pub const LABELS: &[Label] = &[
 
 /// Values of `state`, in the order of [`crate::ledger::QueueSnapshot::depth`].
 pub const MESSAGE_STATES: [&str; 3] = ["active", "inactive", "delayed"];
+
+/// Value of the label `mode`.
+pub const fn mode_label(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Peek => "peek",
+        Mode::Consume => "consume",
+    }
+}
 
 /// The family of that name.
 pub fn find(name: &str) -> Option<&'static Family> {

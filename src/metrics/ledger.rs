@@ -19,25 +19,22 @@ const STARTED: [Status; 2] = [Status::Success, Status::Fail];
 
 static EVENT_TAILS: LazyLock<Vec<String>> = LazyLock::new(|| {
     tails(&[
-        ("event_type", labels(EventType::ALL, |value| value.as_str())),
-        ("status", labels(Status::ALL, |value| value.as_str())),
+        ("event_type", labels(EventType::ALL, EventType::as_str)),
+        ("status", labels(Status::ALL, Status::as_str)),
     ])
 });
 static FAULT_TAILS: LazyLock<Vec<String>> = LazyLock::new(|| {
     tails(&[
-        ("event_type", labels(EventType::ALL, |value| value.as_str())),
-        ("fault", labels(Fault::ALL, |value| value.as_str())),
+        ("event_type", labels(EventType::ALL, EventType::as_str)),
+        ("fault", labels(Fault::ALL, Fault::as_str)),
     ])
 });
 static REASON_TAILS: LazyLock<Vec<String>> =
-    LazyLock::new(|| tails(&[("reason", labels(Undecodable::ALL, |value| value.as_str()))]));
+    LazyLock::new(|| tails(&[("reason", labels(Undecodable::ALL, Undecodable::as_str))]));
 static STREAM_TAILS: LazyLock<Vec<String>> = LazyLock::new(|| {
     tails(&[
-        (
-            "definition",
-            labels(Definition::ALL, |value| value.as_str()),
-        ),
-        ("status", labels(Status::ALL, |value| value.as_str())),
+        ("definition", labels(Definition::ALL, Definition::as_str)),
+        ("status", labels(Status::ALL, Status::as_str)),
     ])
 });
 
@@ -60,54 +57,54 @@ fn write_queue_gauges(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
             ("mns_queue", &*identity.mns_queue),
             ("account", &*identity.account),
             ("mns_region", &*identity.region),
-            ("mode", mode(identity.mode)),
+            ("mode", names::mode_label(identity.mode)),
         ];
         family.sample(&labels, 1);
     }
-    gauge(writer, &names::QUEUE_UP, queues, |queue| queue.up);
+    per_queue(writer, &names::QUEUE_UP, queues, |queue| queue.up);
     let mut family = writer.family(&names::QUEUE_MESSAGES);
     for queue in queues {
         for (state, depth) in MESSAGE_STATES.iter().zip(queue.depth.iter().flatten()) {
             family.sample(&[("queue", &queue.identity.id), ("state", state)], *depth);
         }
     }
-    gauge(writer, &names::QUEUE_DEPTH_TRUSTED, queues, |queue| {
+    per_queue(writer, &names::QUEUE_DEPTH_TRUSTED, queues, |queue| {
         queue.depth_trusted
     });
-    gauge(writer, &names::QUEUE_OLDEST_MESSAGE, queues, |queue| {
+    per_queue(writer, &names::QUEUE_OLDEST_MESSAGE, queues, |queue| {
         queue.oldest_message
     });
-    gauge(writer, &names::QUEUE_EMPTY, queues, |queue| queue.empty);
-    gauge(writer, &names::QUEUE_PROGRESS, queues, |queue| {
+    per_queue(writer, &names::QUEUE_EMPTY, queues, |queue| queue.empty);
+    per_queue(writer, &names::QUEUE_PROGRESS, queues, |queue| {
         queue.progress
     });
-    gauge(writer, &names::QUEUE_RETENTION, queues, |queue| {
+    per_queue(writer, &names::QUEUE_RETENTION, queues, |queue| {
         queue.retention
     });
-    gauge(writer, &names::QUEUE_VISIBILITY_TIMEOUT, queues, |queue| {
+    per_queue(writer, &names::QUEUE_VISIBILITY_TIMEOUT, queues, |queue| {
         queue.visibility_timeout
     });
-    gauge(writer, &names::QUEUE_DEQUEUE_COUNT_MAX, queues, |queue| {
+    per_queue(writer, &names::QUEUE_DEQUEUE_COUNT_MAX, queues, |queue| {
         queue.dequeue_count_max.map(u64::from)
     });
-    gauge(writer, &names::EVENT_LAST, queues, |queue| queue.last_event);
-    gauge(writer, &names::QUEUE_WATCHED_SINCE, queues, |queue| {
+    per_queue(writer, &names::EVENT_LAST, queues, |queue| queue.last_event);
+    per_queue(writer, &names::QUEUE_WATCHED_SINCE, queues, |queue| {
         queue.watched_since.filter(|_| queue.view_complete)
     });
-    gauge(writer, &names::TRANSCODE_VIEW_COMPLETE, queues, |queue| {
+    per_queue(writer, &names::TRANSCODE_VIEW_COMPLETE, queues, |queue| {
         Some(queue.view_complete)
     });
-    gauge(writer, &names::LAST_TICK, queues, |queue| queue.last_tick);
+    per_queue(writer, &names::LAST_TICK, queues, |queue| queue.last_tick);
 }
 
 fn write_message_counts(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
-    gauge(writer, &names::MESSAGES_SEEN, queues, |queue| {
+    per_queue(writer, &names::MESSAGES_SEEN, queues, |queue| {
         Some(queue.counts.messages_seen)
     });
-    gauge(writer, &names::MESSAGE_REDELIVERIES, queues, |queue| {
+    per_queue(writer, &names::MESSAGE_REDELIVERIES, queues, |queue| {
         Some(queue.counts.redeliveries)
     });
-    gauge(writer, &names::EVENT_DUPLICATES, queues, |queue| {
+    per_queue(writer, &names::EVENT_DUPLICATES, queues, |queue| {
         Some(queue.counts.duplicates)
     });
     let mut family = writer.family(&names::EVENT_DECODE_FAILURES);
@@ -230,7 +227,7 @@ fn write_state(snapshot: &Snapshot, skew_millis: Option<i64>, writer: &mut Write
 }
 
 /// Writes a family with the one label `queue`.
-fn gauge<V: Into<Value>>(
+fn per_queue<V: Into<Value>>(
     writer: &mut Writer<'_>,
     family: &'static Family,
     queues: &[QueueSnapshot],
@@ -259,13 +256,6 @@ fn histogram(
 
 fn labels<T: Copy>(values: &[T], label: impl Fn(T) -> &'static str) -> Vec<&'static str> {
     values.iter().map(|value| label(*value)).collect()
-}
-
-const fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Peek => "peek",
-        Mode::Consume => "consume",
-    }
 }
 
 // === impl Value ===

@@ -105,12 +105,9 @@ impl Best {
 fn thousandths(quality: &str) -> u32 {
     let (whole, fraction) = quality.split_once('.').unwrap_or((quality, ""));
     let digits = fraction.bytes().chain(*b"000").take(3);
-    let fraction = digits.fold(Some(0), |sum: Option<u32>, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| sum.map(|sum| sum * 10 + u32::from(digit - b'0')))
-            .flatten()
-    });
+    let fraction = digits
+        .map(|digit| digit.is_ascii_digit().then(|| u32::from(digit - b'0')))
+        .try_fold(0, |sum, digit| Some(sum * 10 + digit?));
     match (whole, fraction) {
         ("0", Some(fraction)) => fraction,
         ("1", Some(0)) => 1000,
