@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vod_callback_exporter::emulator::scenario::{QueueTruth, Settings, Table};
-use vod_callback_exporter::emulator::{Behaviour, Fault, FaultRule};
+use vod_callback_exporter::emulator::{Behaviour, Counters as CountersShown, Fault, FaultRule};
 use vod_callback_exporter::ledger::{Counts, Mode};
 use vod_callback_exporter::vod::event::{Definition, EventType, Status, Undecodable};
 use vod_callback_exporter::vod::fault::Fault as Blame;
@@ -88,7 +88,7 @@ fn other_behaviour() -> Behaviour {
         clamp_batch_size: true,
         peek_deterministic: true,
         counters_lag_millis: 5_000,
-        counters_retired: true,
+        counters: CountersShown::Zero,
         verify_content_md5: false,
         escape_quotes: false,
         max_long_polls: Some(1),
@@ -99,7 +99,7 @@ fn other_behaviour() -> Behaviour {
 
 async fn consume_exactly(behaviour: Behaviour, seed: u64) {
     let world = World::new(seed, &[QUEUE], 3);
-    world.emulator.set_behaviour(behaviour);
+    world.emulator.set_behaviour(Behaviour { limit_message_size: false, ..behaviour });
     world.emulator.set_faults(faults());
     let settings = Settings { queues: vec![QUEUE.to_owned()], ..Settings::default() };
     let truth = world.push(settings, seed, 20_000);
