@@ -58,7 +58,7 @@ pub struct Settings {
 // === impl Settings ===
 
 impl Default for Settings {
-    /// A lively little platform: within a minute everything has happened at least once.
+    /// A lively little platform: several messages a second, and transcodes and failures within the first minute.
     fn default() -> Self {
         let group = |definitions: &[&str]| definitions.iter().map(ToString::to_string).collect();
         Self {

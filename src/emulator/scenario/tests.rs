@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::*;
 use crate::vod::decode::decode;
-use crate::vod::event::{EventType, Status, Undecodable};
+use crate::vod::event::{Event, EventType, MediaKey, Status, Undecodable};
 use crate::vod::fault::{ErrorCode, fault_of, table};
 
 const START: UnixMillis = UnixMillis(1_769_932_800_000);
@@ -18,6 +18,15 @@ fn run(settings: Settings, seed: u64, count: usize) -> (Platform, Vec<Push>) {
         pushes.extend(platform.step(now));
     }
     (platform, pushes)
+}
+
+/// The key of an id of 32 hex digits.
+fn media_key(id: &str) -> MediaKey {
+    MediaKey::Hex(
+        u128::from_str_radix(id, 16)
+            .expect("hex digits")
+            .to_be_bytes(),
+    )
 }
 
 fn two_queues() -> Settings {
@@ -110,7 +119,7 @@ fn the_decoder_counts_exactly_what_happened() {
 
 #[test]
 fn everything_that_can_happen_does() {
-    let (platform, _) = run(Settings::default(), 4, 50_000);
+    let (platform, _) = run(Settings::default(), 4, 20_000);
     let truth = &platform.truth().queues["vod-callbacks"];
     let all = |labels: &[&str]| {
         labels
@@ -160,6 +169,86 @@ fn everything_that_can_happen_does() {
         .map(|video| video.state)
         .collect();
     assert_eq!(states.len(), 8, "{states:?}");
+}
+
+#[test]
+fn what_was_told_of_each_video_fits_its_state() {
+    let settings = Settings {
+        stalled_share: 0.1,
+        lost_callback_share: 0.1,
+        ..Settings::default()
+    };
+    let (platform, pushes) = run(settings, 11, 20_000);
+    let mut told = BTreeMap::<MediaKey, Vec<Event>>::new();
+    for decoded in pushes
+        .iter()
+        .filter_map(|push| decode(&push.body, push.at).ok())
+    {
+        let media = decoded.event.media.clone().expect("every event has an id");
+        told.entry(media).or_default().push(decoded.event);
+    }
+    // The last word on a video may be under way for as long as a message can be late.
+    let settled = pushes
+        .last()
+        .expect("there are pushes")
+        .at
+        .minus(Duration::from_secs(30));
+    let mut states = BTreeMap::<State, u32>::new();
+    for video in platform
+        .truth()
+        .videos
+        .iter()
+        .filter(|video| video.since < settled)
+    {
+        let events = &told[&media_key(&video.id)];
+        let of = |event_type| {
+            events
+                .iter()
+                .filter(move |event| event.event_type == event_type)
+        };
+        let summaries: Vec<_> = of(EventType::TranscodeComplete).collect();
+        let summary = |status| {
+            assert!(!summaries.is_empty(), "{video:?}");
+            assert!(
+                summaries.iter().all(|event| event.status == status),
+                "{video:?}"
+            );
+        };
+        let outputs = || summaries.iter().flat_map(|event| &event.streams);
+        let good = || {
+            outputs()
+                .filter(|stream| stream.status == Status::Success)
+                .count()
+        };
+        match video.state {
+            State::Done => {
+                summary(Status::Success);
+                assert!(good() > 0 && good() == outputs().count(), "{video:?}");
+            }
+            State::Partial => {
+                summary(Status::Success);
+                assert!(good() > 0 && good() < outputs().count(), "{video:?}");
+            }
+            State::Failed => {
+                summary(Status::Fail);
+                assert_eq!(good(), 0, "{video:?}");
+            }
+            State::Deleted => assert!(events.iter().any(|event| event.deletes_media)),
+            State::NotTranscoded => {
+                assert!(summaries.is_empty(), "{video:?}");
+                assert_eq!(of(EventType::StreamTranscodeComplete).count(), 0);
+            }
+            State::LostCallback | State::Stalled | State::Transcoding => {
+                assert!(summaries.is_empty(), "{video:?}");
+            }
+        }
+        if video.state != State::Deleted {
+            assert!(!events.iter().any(|event| event.deletes_media), "{video:?}");
+        }
+        *states.entry(video.state).or_default() += 1;
+    }
+    states.remove(&State::Transcoding);
+    assert_eq!(states.len(), 7, "{states:?}");
 }
 
 #[test]
@@ -222,6 +311,19 @@ fn a_perfect_platform_has_no_failures() {
             matches!(video.state, State::Transcoding | State::Done),
             "{video:?}"
         );
+    }
+}
+
+#[test]
+fn by_default_a_minute_shows_transcodes_and_failures() {
+    for seed in 0..20 {
+        let mut platform = Platform::new(Settings::default(), seed, START);
+        let pushes = platform.step(START.plus(Duration::from_mins(1)));
+        assert!((100..1_500).contains(&pushes.len()), "{}", pushes.len());
+        let truth = &platform.truth().queues["vod-callbacks"];
+        assert!(!truth.streams.is_empty() && !truth.failures.is_empty());
+        let mut states = platform.truth().videos.iter().map(|video| video.state);
+        assert!(states.any(|state| state == State::Done));
     }
 }
 

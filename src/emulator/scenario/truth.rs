@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::clock::UnixMillis;
 
 /// Videos that are kept; the oldest leave first.
-const VIDEOS_KEPT: usize = 50_000;
+const VIDEOS_KEPT: usize = 10_000;
 
 /// Error codes that an exporter keeps apart, by whose fault they are; `other` is everything else.
 pub(super) const FAULTS: &[(&str, &[&str])] = &[
@@ -136,7 +136,7 @@ pub enum State {
     Partial,
     /// No output succeeded.
     Failed,
-    /// Its transcode will never end.
+    /// Its transcode will never end; so it is from its upload on.
     Stalled,
     /// Its transcode has ended, and the `TranscodeComplete` was lost on the way.
     LostCallback,
@@ -246,5 +246,38 @@ impl QueueTruth {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_videos_leave_and_the_others_are_still_found() {
+        let mut truth = Truth::default();
+        let id = |number: usize| format!("v{number}");
+        for number in 0..VIDEOS_KEPT + 2 {
+            truth.uploaded(Video {
+                id: id(number),
+                queue: "q".to_owned(),
+                uploaded_at: UnixMillis(0),
+                state: State::Transcoding,
+                since: UnixMillis(0),
+            });
+        }
+        let last = VIDEOS_KEPT + 1;
+        for number in [0, 2, last] {
+            truth.changed(&id(number), State::Done, UnixMillis(5));
+        }
+        assert_eq!(truth.videos.len(), VIDEOS_KEPT);
+        assert_eq!(truth.places.len(), VIDEOS_KEPT);
+        assert_eq!(truth.videos_forgotten, 2);
+        let done = truth
+            .videos
+            .iter()
+            .filter(|video| video.state == State::Done);
+        let done: Vec<_> = done.map(|video| video.id.clone()).collect();
+        assert_eq!(done, [id(2), id(last)]);
     }
 }

@@ -48,6 +48,64 @@ fn an_upload_is_read() {
 }
 
 #[test]
+fn every_sample_is_read() {
+    use {EventType as E, Status as S};
+    let video = || Some(media_key(VIDEO));
+    for (body, event_type, status, media, error) in [
+        (
+            fixture!("stream_transcode_failed"),
+            E::StreamTranscodeComplete,
+            S::Fail,
+            video(),
+            Some(ErrorCode::InternalError),
+        ),
+        (
+            fixture!("snapshot"),
+            E::SnapshotComplete,
+            S::Success,
+            video(),
+            None,
+        ),
+        (
+            fixture!("upload_by_url_failed"),
+            E::UploadByURLComplete,
+            S::Fail,
+            Some(media_key("86c1925fba0a4a1a")),
+            Some(ErrorCode::UrlInvalid),
+        ),
+        (
+            fixture!("image_upload"),
+            E::ImageUploadComplete,
+            S::Success,
+            Some(media_key("59bdbf10df76a8d8b6137a5ad1200000")),
+            None,
+        ),
+        (
+            fixture!("workflow_failed"),
+            E::WorkflowTaskComplete,
+            S::Fail,
+            video(),
+            None,
+        ),
+        (
+            fixture!("storage_class_failed"),
+            E::UpdateMediaStorageClassComplete,
+            S::Fail,
+            video(),
+            Some(ErrorCode::NoSuchKey),
+        ),
+    ] {
+        let event = event(body);
+        assert_eq!(
+            (event.event_type, event.status, event.media, event.error),
+            (event_type, status, media, error)
+        );
+    }
+    let image = event(fixture!("image_upload"));
+    assert_eq!(image.event_time, UnixMillis(1_769_935_034_627));
+}
+
+#[test]
 fn numbers_may_be_strings() {
     let analysis = event(fixture!("video_analysis"));
     assert_eq!(analysis.duration_millis, Some(1_820_500));
