@@ -8,7 +8,8 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use vod_callback_exporter::aliyun::sign;
 use vod_callback_exporter::config::options::{Kind, OPTIONS, render};
-use vod_callback_exporter::config::{Config, ConfigError, SingleQueue, StreamsFrom};
+use vod_callback_exporter::config::{Config, ConfigError, SingleQueue};
+use vod_callback_exporter::ledger::StreamsFrom;
 use vod_callback_exporter::ledger::snapshot::{Mode, Role};
 
 /// An account whose variables every test process has, and an endpoint.

@@ -10,21 +10,21 @@ use vod_callback_exporter::emulator::scenario::{Platform, Settings, Truth};
 use vod_callback_exporter::emulator::{self, AttributesPatch, Handle, Server};
 use vod_callback_exporter::ledger::Mode;
 
-pub const ACCESS_KEY_ID: &str = "test-access-key-id";
-pub const ACCESS_KEY_SECRET: &str = "test-access-key-secret";
+pub(crate) const ACCESS_KEY_ID: &str = "test-access-key-id";
+pub(crate) const ACCESS_KEY_SECRET: &str = "test-access-key-secret";
 /// Long enough for two busy cores, and an end for a test that would wait for ever.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running emulator; ends with the test.
-pub struct World {
-    pub emulator: Handle,
-    pub url: String,
+pub(crate) struct World {
+    pub(crate) emulator: Handle,
+    pub(crate) url: String,
     ending: CancellationToken,
 }
 
 impl World {
     /// An emulator with these queues, whose messages come again after `visibility_secs`.
-    pub fn new(seed: u64, queues: &[&str], visibility_secs: u32) -> Self {
+    pub(crate) fn new(seed: u64, queues: &[&str], visibility_secs: u32) -> Self {
         let options = emulator::Options {
             seed,
             ..emulator::Options::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET)
@@ -43,13 +43,13 @@ impl World {
     }
 
     /// A queue's config with default options.
-    pub fn queue(&self, name: &str, mode: Mode) -> QueueConfig {
+    pub(crate) fn queue(&self, name: &str, mode: Mode) -> QueueConfig {
         let account = Arc::new(AccountConfig::public(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
         QueueConfig::new(Endpoint::parse(&self.url).unwrap(), name, mode, account)
     }
 
     /// An exporter that watches these queues.
-    pub async fn exporter(&self, queues: Vec<QueueConfig>) -> App {
+    pub(crate) async fn exporter(&self, queues: Vec<QueueConfig>) -> App {
         let options = Options {
             listen_address: "127.0.0.1:0".parse().unwrap(),
             telemetry_path: "/metrics".to_owned(),
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// Lets a platform live until it has pushed at least `messages`, all of which are in the queues at once.
-    pub fn push(&self, settings: Settings, seed: u64, messages: usize) -> Truth {
+    pub(crate) fn push(&self, settings: Settings, seed: u64, messages: usize) -> Truth {
         let start = self.emulator.now().minus(Duration::from_secs(86_400));
         let mut platform = Platform::new(settings, seed, start);
         let mut pushed = 0;
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// Whether nothing is left in a queue, visible or not.
-    pub fn is_empty(&self, queue: &str) -> bool {
+    pub(crate) fn is_empty(&self, queue: &str) -> bool {
         let counts = self.emulator.state().queues[queue].counts;
         counts.active + counts.inactive + counts.delayed == 0
     }
@@ -87,7 +87,7 @@ impl Drop for World {
 }
 
 /// Returns once `condition` holds; fails the test with what `describe` says when patience ends.
-pub async fn until(mut condition: impl FnMut() -> bool, describe: impl Fn() -> String) {
+pub(crate) async fn until(mut condition: impl FnMut() -> bool, describe: impl Fn() -> String) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     while !condition() {

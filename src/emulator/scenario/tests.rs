@@ -318,7 +318,7 @@ fn a_perfect_platform_has_no_failures() {
 fn by_default_a_minute_shows_transcodes_and_failures() {
     for seed in 0..20 {
         let mut platform = Platform::new(Settings::default(), seed, START);
-        let pushes = platform.step(START.plus(Duration::from_secs(60)));
+        let pushes = platform.step(START.plus(Duration::from_mins(1)));
         assert!((100..1_500).contains(&pushes.len()), "{}", pushes.len());
         let truth = &platform.truth().queues["vod-callbacks"];
         assert!(!truth.streams.is_empty() && !truth.failures.is_empty());
