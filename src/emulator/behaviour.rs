@@ -127,4 +127,18 @@ mod tests {
             .unwrap_err();
         assert!(error.contains("peek_randomly"), "{error}");
     }
+
+    #[test]
+    fn the_documentation_lists_every_switch_with_its_default() {
+        let page = include_str!("../../docs/emulator.md");
+        let switches = serde_json::to_value(Behaviour::default()).unwrap();
+        for (name, default) in switches.as_object().unwrap() {
+            let default = match default {
+                serde_json::Value::String(_) => format!("`{default}`"),
+                other => other.to_string(),
+            };
+            let row = format!("| `{name}` | {default} |");
+            assert!(page.contains(&row), "no row {row}");
+        }
+    }
 }
