@@ -107,7 +107,17 @@ impl Behaviour {
         if let serde_json::Value::Object(fields) = &mut value {
             fields.extend(patch.clone());
         }
-        serde_json::from_value(value).map_err(|error| error.to_string())
+        let patched: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        for status in [
+            patched.partial_batch_send_status,
+            patched.partial_batch_delete_status,
+            patched.delete_missing_queue_status,
+        ] {
+            if !(200..=599).contains(&status) {
+                return Err(format!("status {status}; expected 200 to 599"));
+            }
+        }
+        Ok(patched)
     }
 }
 
@@ -126,6 +136,10 @@ mod tests {
             .patched(&serde_json::json!({"peek_randomly": true}))
             .unwrap_err();
         assert!(error.contains("peek_randomly"), "{error}");
+        let error = patched
+            .patched(&serde_json::json!({"partial_batch_send_status": 99}))
+            .unwrap_err();
+        assert!(error.contains("99"), "{error}");
     }
 
     #[test]
