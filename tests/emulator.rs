@@ -37,7 +37,7 @@ async fn receive(client: &Client) -> Reply {
 
 #[tokio::test]
 async fn a_message_lives_from_send_to_delete() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let client = &emulator.client;
     let sent = client
         .post(MESSAGES, &message("a&lt;b&gt;&amp;&quot;c"))
@@ -91,7 +91,7 @@ async fn a_message_lives_from_send_to_delete() {
 
 #[tokio::test]
 async fn handles_arrive_raw_or_escaped_and_under_both_spellings() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let client = &emulator.client;
     emulator.handle.send("q", "x").unwrap();
     let handle = receive(client).await.text("ReceiptHandle");
@@ -135,7 +135,7 @@ async fn handles_arrive_raw_or_escaped_and_under_both_spellings() {
 
 #[tokio::test]
 async fn batches_fail_in_part() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let client = &emulator.client;
     let batch = "<Messages><Message><MessageBody>a</MessageBody></Message>\
                  <Message><MessageBody>b</MessageBody><Priority>99</Priority></Message></Messages>";
@@ -158,12 +158,9 @@ async fn batches_fail_in_part() {
     let handles = received.all("ReceiptHandle");
     assert_eq!(handles.len(), 2);
     let body = |handles: &[&str]| {
-        let handles: String = handles
-            .iter()
-            .map(|handle| format!("<ReceiptHandle>{handle}</ReceiptHandle>"))
-            .collect();
+        let handles = handles.join("</ReceiptHandle><ReceiptHandle>");
         format!(
-            "<ReceiptHandles xmlns=\"http://mns.aliyuncs.com/doc/v1\">{handles}</ReceiptHandles>"
+            "<ReceiptHandles xmlns=\"http://mns.aliyuncs.com/doc/v1\"><ReceiptHandle>{handles}</ReceiptHandle></ReceiptHandles>"
         )
     };
     let partial = client
@@ -197,7 +194,7 @@ async fn batches_fail_in_part() {
 
 #[tokio::test]
 async fn batch_sizes_out_of_range_are_refused_or_clamped() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     emulator.handle.send("q", "x").unwrap();
     let target = format!("{MESSAGES}?peekonly=true&numOfMessages=17");
     let refused = emulator.client.get(&target).await;
@@ -212,7 +209,7 @@ async fn batch_sizes_out_of_range_are_refused_or_clamped() {
 
 #[tokio::test]
 async fn queues_are_created_listed_changed_and_deleted() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let client = &emulator.client;
     let attributes = "<Queue><VisibilityTimeout>60</VisibilityTimeout></Queue>";
     let created = client.put("/queues/other", attributes).await;
@@ -287,10 +284,10 @@ async fn queues_are_created_listed_changed_and_deleted() {
 
 #[tokio::test]
 async fn requests_are_held_against_date_key_and_signature() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let ok = &emulator.client;
-    let late = clock::now().minus(Duration::from_secs(16 * 60)).http_date();
-    let early = clock::now().plus(Duration::from_secs(14 * 60)).http_date();
+    let late = clock::now().minus(Duration::from_mins(16)).http_date();
+    let early = clock::now().plus(Duration::from_mins(14)).http_date();
     let bend = |change: &dyn Fn(&mut Client)| {
         let mut client = ok.clone();
         change(&mut client);
@@ -359,7 +356,7 @@ async fn requests_are_held_against_date_key_and_signature() {
 async fn a_temporary_key_needs_its_token() {
     let mut options = Options::new("ID", "SECRET");
     options.credentials.security_token = Some("TOKEN".to_owned());
-    let emulator = Emulator::with(options).await;
+    let emulator = Emulator::with(options);
     let client = &emulator.client;
     assert_eq!(
         client.get("/queues/q").await.error(),
@@ -397,7 +394,7 @@ async fn park(emulator: &Emulator, seconds: u32) -> tokio::task::JoinHandle<Repl
 
 #[tokio::test]
 async fn a_long_poll_ends_with_a_message_or_by_the_emulators_clock() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let poll = park(&emulator, 30).await;
     emulator.handle.send("q", "x").unwrap();
     assert_eq!(poll.await.unwrap().all("MessageId").len(), 1);
@@ -426,7 +423,7 @@ async fn a_long_poll_ends_with_a_message_or_by_the_emulators_clock() {
 
 #[tokio::test]
 async fn a_long_poll_notices_new_timers_and_dead_letters() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let client = &emulator.client;
     let policy = DeadLetterPolicy {
         target: "q".to_owned(),
@@ -462,7 +459,7 @@ async fn a_long_poll_notices_new_timers_and_dead_letters() {
 
 #[tokio::test]
 async fn counters_and_delayed_messages_show_as_switched() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let client = &emulator.client;
     let delayed = "<Message><MessageBody>x</MessageBody><DelaySeconds>9</DelaySeconds></Message>";
     assert!(
@@ -506,7 +503,7 @@ async fn counters_and_delayed_messages_show_as_switched() {
 
 #[tokio::test]
 async fn a_body_beyond_any_legal_size_is_refused() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let huge = message(&"x".repeat((2 << 20) + 1));
     // The answer comes before the body is read, so that the client may see a reset while it still writes.
     match emulator.client.send("POST", MESSAGES, &huge).await {
@@ -566,7 +563,7 @@ fn the_command_says_where_it_listens_and_ends_on_a_signal() {
 
 #[tokio::test]
 async fn long_polls_over_the_ceiling_end_at_once_and_the_others_end_with_the_server() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     emulator.handle.set_behaviour(Behaviour {
         max_long_polls: Some(1),
         ..Behaviour::default()
@@ -583,7 +580,7 @@ async fn long_polls_over_the_ceiling_end_at_once_and_the_others_end_with_the_ser
 
 #[tokio::test]
 async fn a_client_that_goes_away_takes_no_message() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let poll = park(&emulator, 30).await;
     poll.abort();
     while emulator.handle.state().parked_polls > 0 {
@@ -596,7 +593,7 @@ async fn a_client_that_goes_away_takes_no_message() {
 
 #[tokio::test]
 async fn refusals_have_no_effect() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     for (fault, expected) in [
         (Fault::TooManyRequests, (429, "TooManyRequests")),
         (Fault::AccessDenied, (403, "AccessDenied")),
@@ -635,7 +632,7 @@ async fn refusals_have_no_effect() {
 
 #[tokio::test]
 async fn spoilt_answers_come_after_the_effect() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let strike = |fault| emulator.handle.set_faults(vec![FaultRule::next(fault, 1)]);
     let sent = || emulator.handle.state().queues["q"].totals.sent;
     strike(Fault::ResetAfter);
@@ -679,7 +676,7 @@ async fn spoilt_answers_come_after_the_effect() {
 
 #[tokio::test]
 async fn redelivery_duplicates_and_counters() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let client = &emulator.client;
     emulator.handle.set_faults(vec![
         FaultRule::next(Fault::DuplicateEnqueue, 1).on(Operation::SendMessage),
@@ -714,7 +711,7 @@ async fn redelivery_duplicates_and_counters() {
 
 #[tokio::test]
 async fn bodies_come_with_quotes_bare_or_escaped() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     emulator.handle.send("q", r#"{"a":1}"#).unwrap();
     let target = format!("{MESSAGES}?peekonly=true");
     assert_eq!(
@@ -734,7 +731,7 @@ async fn bodies_come_with_quotes_bare_or_escaped() {
 
 #[tokio::test]
 async fn control_speaks_json_and_explains_itself() {
-    let emulator = Emulator::start().await;
+    let emulator = Emulator::start();
     let client = &emulator.client;
     emulator.handle.send("q", "x").unwrap();
     let (status, state) = client.control("GET", "state?messages=true", "").await;

@@ -111,7 +111,17 @@ impl Behaviour {
         if let serde_json::Value::Object(fields) = &mut value {
             fields.extend(patch.clone());
         }
-        serde_json::from_value(value).map_err(|error| error.to_string())
+        let patched: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        for status in [
+            patched.partial_batch_send_status,
+            patched.partial_batch_delete_status,
+            patched.delete_missing_queue_status,
+        ] {
+            if !(200..=599).contains(&status) {
+                return Err(format!("status {status}; expected 200 to 599"));
+            }
+        }
+        Ok(patched)
     }
 }
 
@@ -130,5 +140,23 @@ mod tests {
             .patched(&serde_json::json!({"peek_randomly": true}))
             .unwrap_err();
         assert!(error.contains("peek_randomly"), "{error}");
+        let error = patched
+            .patched(&serde_json::json!({"partial_batch_send_status": 99}))
+            .unwrap_err();
+        assert!(error.contains("99"), "{error}");
+    }
+
+    #[test]
+    fn the_documentation_lists_every_switch_with_its_default() {
+        let page = include_str!("../../docs/emulator.md");
+        let switches = serde_json::to_value(Behaviour::default()).unwrap();
+        for (name, default) in switches.as_object().unwrap() {
+            let default = match default {
+                serde_json::Value::String(_) => format!("`{default}`"),
+                other => other.to_string(),
+            };
+            let row = format!("| `{name}` | {default} |");
+            assert!(page.contains(&row), "no row {row}");
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! A running emulator and a client that writes and reads HTTP byte by byte, so that nothing between test and wire helps.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+
+use std::fmt::Write as _;
 use std::io;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -41,11 +44,11 @@ pub(crate) struct Reply {
 }
 
 impl Emulator {
-    pub(crate) async fn start() -> Self {
-        Self::with(Options::new("ID", "SECRET")).await
+    pub(crate) fn start() -> Self {
+        Self::with(Options::new("ID", "SECRET"))
     }
 
-    pub(crate) async fn with(options: Options) -> Self {
+    pub(crate) fn with(options: Options) -> Self {
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
         let handle = server.handle();
         handle
@@ -164,9 +167,9 @@ async fn exchange(
     let mut stream = TcpStream::connect(address).await?;
     let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        _ = write!(request, "{name}: {value}\r\n");
     }
-    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    _ = write!(request, "Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;

@@ -471,4 +471,45 @@ proptest! {
             prop_assert_eq!(fixture.states().len() as u64, totals.sent);
         }
     }
+
+    #[test]
+    fn dead_letters_are_neither_lost_nor_doubled(
+        steps in prop::collection::vec(step(), 1..150),
+        max_receive_count in 1..4_u32,
+    ) {
+        let mut fixture = Fixture::new();
+        fixture.create("dead");
+        let policy = DeadLetterPolicy { target: "dead".to_owned(), max_receive_count };
+        fixture.broker.set_dead_letter(Q, Some(policy)).unwrap();
+        let mut handles: Vec<String> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Send { .. } => _ = fixture.send("x"),
+                Step::Receive(wanted) => {
+                    for (view, handle) in fixture.receive(wanted) {
+                        prop_assert!(view.dequeue_count <= max_receive_count + 1);
+                        handles.push(handle);
+                    }
+                }
+                Step::Delete(at) if !handles.is_empty() => _ = fixture.delete(at.get::<String>(&handles)),
+                Step::Advance(seconds) => fixture.advance(seconds),
+                Step::Delete(_) | Step::Change(..) | Step::Peek(_) => {}
+            }
+            for (name, queue) in fixture.broker.queues() {
+                let (totals, counts) = (queue.totals, queue.counts());
+                prop_assert_eq!(
+                    totals.sent + totals.dead_letters_taken,
+                    totals.deleted
+                        + totals.expired
+                        + totals.dead_lettered
+                        + counts.active
+                        + counts.inactive
+                        + counts.delayed,
+                    "{}", name
+                );
+            }
+            let taken = fixture.broker.queue("dead").unwrap().totals.dead_letters_taken;
+            prop_assert_eq!(fixture.totals().dead_lettered, taken);
+        }
+    }
 }

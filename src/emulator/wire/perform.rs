@@ -64,7 +64,11 @@ async fn receive(
     wanted: usize,
     wait_seconds: Option<u32>,
 ) -> Result<Vec<(View, String)>, ApiError> {
-    let waker = shared.core().waker(queue);
+    let waker = {
+        let mut core = shared.core();
+        core.broker.queue(queue)?;
+        core.waker(queue)
+    };
     let mut deadline = None;
     let mut parked = None;
     loop {
