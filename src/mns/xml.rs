@@ -110,22 +110,16 @@ pub fn parse(answer: Vec<u8>, expected: Expected) -> Result<Answer, Malformed> {
     let root = cursor.root()?;
     let read = match (root.tag, expected) {
         (Tag::Messages | Tag::Message, Expected::Received | Expected::Peeked) => {
-            let fields = read_messages(&mut cursor, &root)?;
-            let spans = fields
-                .into_iter()
-                .map(|(fields, at)| fields.into_spans(expected == Expected::Received, at))
-                .collect::<Result<Vec<_>, _>>()?;
+            let received = expected == Expected::Received;
+            let spans = read_messages(&mut cursor, &root, |fields, _, at| {
+                fields.into_spans(received, at)
+            })?;
             cursor.finish()?;
             let unescaped = cursor.into_unescaped();
             return Ok(Answer::Messages(MessageBatch::new(text, unescaped, spans)));
         }
         (Tag::Messages | Tag::Message, Expected::Sent) => {
-            let fields = read_messages(&mut cursor, &root)?;
-            let sent = fields
-                .into_iter()
-                .map(|(fields, at)| fields.into_sent(&cursor, at))
-                .collect::<Result<Vec<_>, _>>()?;
-            Answer::Sent(sent)
+            Answer::Sent(read_messages(&mut cursor, &root, Fields::into_sent)?)
         }
         (Tag::Queue, _) => Answer::Queue(read_queue(&mut cursor, &root)?),
         (Tag::Queues, _) => read_queues(&mut cursor, &root)?,
@@ -138,17 +132,21 @@ pub fn parse(answer: Vec<u8>, expected: Expected) -> Result<Answer, Malformed> {
     Ok(read)
 }
 
-fn read_messages<'a>(
+/// Makes something of each message, of which there is one if it is the root itself.
+fn read_messages<'a, T>(
     cursor: &mut Cursor<'a>,
     root: &Child<'a>,
-) -> Result<Vec<(Fields, usize)>, Malformed> {
+    make: impl Fn(Fields, &Cursor<'a>, usize) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
     if root.tag == Tag::Message {
-        return Ok(vec![(Fields::read(cursor, root)?, root.at)]);
+        let fields = Fields::read(cursor, root)?;
+        return Ok(vec![make(fields, cursor, root.at)?]);
     }
     let mut messages = Vec::with_capacity(16);
     while let Some(child) = cursor.child(root)? {
         if child.tag == Tag::Message {
-            messages.push((Fields::read(cursor, &child)?, child.at));
+            let fields = Fields::read(cursor, &child)?;
+            messages.push(make(fields, cursor, child.at)?);
         } else {
             cursor.skip(&child)?;
         }

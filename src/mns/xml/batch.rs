@@ -73,12 +73,19 @@ impl MessageBatch {
         self.messages.iter().map(|spans| self.message(spans))
     }
 
+    #[cfg(test)]
+    pub(super) fn needed_no_unescaping(&self) -> bool {
+        self.unescaped.capacity() == 0
+    }
+
     fn message(&self, spans: &Spans) -> Message<'_> {
         Message {
-            id: self.resolve(spans.id).trim(),
-            receipt_handle: spans.receipt_handle.map(|span| self.resolve(span).trim()),
+            id: self.resolve(spans.id).trim_ascii(),
+            receipt_handle: spans
+                .receipt_handle
+                .map(|span| self.resolve(span).trim_ascii()),
             body: self.resolve(spans.body),
-            body_md5: self.resolve(spans.body_md5).trim(),
+            body_md5: self.resolve(spans.body_md5).trim_ascii(),
             enqueue_time: UnixMillis(spans.enqueue_time),
             first_dequeue_time: UnixMillis(spans.first_dequeue_time),
             next_visible_time: spans.next_visible_time.map(UnixMillis),
@@ -159,7 +166,7 @@ impl Fields {
         cursor: &Cursor<'_>,
         at: usize,
     ) -> Result<Result<SentMessage, EntryError>, Malformed> {
-        let text = |span: Span| cursor.resolve(span).trim().to_owned();
+        let text = |span: Span| cursor.resolve(span).trim_ascii().to_owned();
         if let Some(code) = self.error_code {
             return Ok(Err(EntryError {
                 code: text(code),

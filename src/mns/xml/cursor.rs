@@ -1,6 +1,6 @@
 //! Walks an answer element by element.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -18,7 +18,8 @@ const MAX_DEPTH: usize = 32;
 pub(super) struct Cursor<'a> {
     text: &'a str,
     reader: Reader<&'a [u8]>,
-    unescaped: String,
+    depth: usize,
+    unescaped: Vec<u8>,
 }
 
 /// An element whose start has been read.
@@ -41,6 +42,8 @@ enum Content<'a> {
 struct Raw<'a> {
     start: usize,
     text: &'a str,
+    /// Whether it has a `&`.
+    escaped: bool,
 }
 
 // === impl Cursor ===
@@ -50,7 +53,8 @@ impl<'a> Cursor<'a> {
         Self {
             text,
             reader: Reader::from_str(text),
-            unescaped: String::new(),
+            depth: 0,
+            unescaped: Vec::new(),
         }
     }
 
@@ -84,6 +88,7 @@ impl<'a> Cursor<'a> {
             };
         }
         loop {
+            self.skip_blank();
             if let Some(leaf) = self.leaf() {
                 return Ok(Some(leaf));
             }
@@ -110,17 +115,13 @@ impl<'a> Cursor<'a> {
         if matches!(child.content, Content::Raw(_)) {
             return Ok(());
         }
-        let mut depth = 1;
-        while depth > 0 {
+        let outside = self.depth - 1;
+        while self.depth > outside {
             let at = self.position();
             match self.event()? {
-                Event::Start(_) if depth == MAX_DEPTH => {
-                    return Err(Malformed::new(Problem::TooDeep(MAX_DEPTH), at));
-                }
-                Event::Start(_) => depth += 1,
-                Event::End(_) => depth -= 1,
                 Event::DocType(_) => return Err(Malformed::new(Problem::Doctype, at)),
                 Event::Eof => return Err(Malformed::new(Problem::Truncated, at)),
+                Event::Decl(_) => return Err(Malformed::new(Problem::StrayText, at)),
                 _ => {}
             }
         }
@@ -158,7 +159,7 @@ impl<'a> Cursor<'a> {
     ) -> Result<(), Malformed> {
         let mut span = slot.as_ref().map(|_| Span::default());
         self.text(child, &mut span)?;
-        *slot = span.map(|span| self.resolve(span).trim().to_owned());
+        *slot = span.map(|span| self.resolve(span).trim_ascii().to_owned());
         Ok(())
     }
 
@@ -171,21 +172,20 @@ impl<'a> Cursor<'a> {
         let mut span = slot.map(|_| Span::default());
         self.text(child, &mut span)?;
         let number = parse_number(self.resolve(span.unwrap_or_default()));
-        *slot = Some(
-            number
-                .ok_or_else(|| Malformed::new(Problem::NotANumber(child.tag.name()), child.at))?,
-        );
+        let bad = || Malformed::new(Problem::NotANumber(child.tag.name()), child.at);
+        *slot = Some(number.ok_or_else(bad)?);
         Ok(())
     }
 
     /// What `span` stands for.
     pub(super) fn resolve(&self, span: Span) -> &str {
-        let text = if span.unescaped {
-            &self.unescaped
+        let range = span.start..span.end;
+        if span.unescaped {
+            let text = self.unescaped.get(range).unwrap_or_default();
+            std::str::from_utf8(text).unwrap_or_default()
         } else {
-            self.text
-        };
-        text.get(span.start..span.end).unwrap_or_default()
+            self.text.get(range).unwrap_or_default()
+        }
     }
 
     /// Makes sure that nothing follows the root element.
@@ -203,7 +203,8 @@ impl<'a> Cursor<'a> {
 
     /// All values that had to be unescaped.
     pub(super) fn into_unescaped(self) -> String {
-        self.unescaped
+        String::from_utf8(self.unescaped)
+            .unwrap_or_else(|_| unreachable!("only whole characters are put there"))
     }
 
     /// Names the root element that has just been read, shortened.
@@ -221,48 +222,56 @@ impl<'a> Cursor<'a> {
 
     fn event(&mut self) -> Result<Event<'a>, Malformed> {
         let at = self.position();
-        self.reader
+        let event = self
+            .reader
             .read_event()
-            .map_err(|error| Malformed::new(Problem::from_reader(&error), at))
+            .map_err(|error| Malformed::new(Problem::from_reader(&error), at))?;
+        match event {
+            Event::Start(_) if self.depth == MAX_DEPTH => {
+                return Err(Malformed::new(Problem::TooDeep(MAX_DEPTH), at));
+            }
+            Event::Start(_) => self.depth += 1,
+            Event::End(_) => self.depth -= 1,
+            _ => {}
+        }
+        Ok(event)
     }
 
-    /// Takes `<Name>text</Name>` whole if that is exactly what comes next. Everything that is not so plain (attributes,
-    /// prefixes, comments, CDATA, children) is left to the reader.
-    fn leaf(&mut self) -> Option<Child<'a>> {
+    /// White space between elements needs no event.
+    fn skip_blank(&mut self) {
         let rest: &'a [u8] = self.reader.get_ref();
         let blank = rest.iter().take_while(|byte| is_space(**byte)).count();
-        let tag = rest.get(blank..)?.strip_prefix(b"<")?;
-        let name_len = tag
-            .iter()
-            .take_while(|byte| byte.is_ascii_alphanumeric())
-            .count();
-        let (name, inside) = tag.split_at_checked(name_len)?;
-        let inside = inside.strip_prefix(b">")?;
-        let (raw, end) = inside.split_at_checked(memchr(b'<', inside)?)?;
-        let end = end
-            .strip_prefix(b"</")?
-            .strip_prefix(name)?
-            .strip_prefix(b">")?;
-        let tag = Tag::of(self.head(tag, name_len).text);
-        let raw = self.head(inside, raw.len());
-        // A reference in an element nobody reads is the reader's to judge.
-        if name.is_empty() || (tag == Tag::Unknown && memchr(b'&', raw.text.as_bytes()).is_some()) {
-            return None;
+        *self.reader.get_mut() = rest.get(blank..).unwrap_or_default();
+    }
+
+    /// Takes `<Name>text</Name>` whole if that is exactly what comes next. Everything that is not so plain (unknown
+    /// names, attributes, prefixes, comments, CDATA, children) is left to the reader.
+    fn leaf(&mut self) -> Option<Child<'a>> {
+        let rest: &'a [u8] = self.reader.get_ref();
+        let (tag, close) = Tag::at(rest)?;
+        let inside = rest.get(close.len() - 1..)?;
+        let mut len = memchr2(b'<', b'&', inside)?;
+        let escaped = inside.get(len) == Some(&b'&');
+        if escaped {
+            len += memchr(b'<', inside.get(len..)?)?;
         }
-        let at = self.text.len() - rest.len() + blank;
+        let end = inside.get(len..)?.strip_prefix(close.as_bytes())?;
         *self.reader.get_mut() = end;
         Some(Child {
             tag,
-            at,
-            content: Content::Raw(raw),
+            at: self.text.len() - rest.len(),
+            content: Content::Raw(self.head(inside, len, escaped)),
         })
     }
 
     /// The first `len` bytes of `rest`, a tail of the text.
-    fn head(&self, rest: &[u8], len: usize) -> Raw<'a> {
+    fn head(&self, rest: &[u8], len: usize, escaped: bool) -> Raw<'a> {
         let start = self.text.len() - rest.len();
-        let text = self.text.get(start..start + len).unwrap_or_default();
-        Raw { start, text }
+        Raw {
+            start,
+            text: self.text.get(start..start + len).unwrap_or_default(),
+            escaped,
+        }
     }
 
     /// After a start tag: the text up to an end tag, which the reader then checks; none if other markup comes first.
@@ -272,14 +281,15 @@ impl<'a> Cursor<'a> {
         let Some(end @ [b'<', b'/', ..]) = rest.get(len..) else {
             return Ok(None);
         };
-        let raw = self.head(rest, len);
+        let escaped = memchr(b'&', rest.get(..len).unwrap_or_default()).is_some();
+        let raw = self.head(rest, len, escaped);
         *self.reader.get_mut() = end;
         self.event()?;
         Ok(Some(raw))
     }
 
     fn unescape(&mut self, raw: Raw<'a>, child: &Child<'a>) -> Result<Span, Malformed> {
-        if memchr(b'&', raw.text.as_bytes()).is_none() {
+        if !raw.escaped {
             return Ok(Span {
                 start: raw.start,
                 end: raw.start + raw.text.len(),
@@ -307,12 +317,14 @@ impl<'a> Cursor<'a> {
         loop {
             let at = self.position();
             match self.event()? {
-                Event::Text(text) => self.unescaped.push_str(&text),
-                Event::CData(text) => self.unescaped.push_str(&text),
+                Event::Text(text) => self.unescaped.extend_from_slice(text.as_bytes()),
+                Event::CData(text) => self.unescaped.extend_from_slice(text.as_bytes()),
                 Event::GeneralRef(name) => {
                     let char = text::resolve(&name)
                         .ok_or_else(|| Malformed::new(Problem::Reference(child.tag.name()), at))?;
-                    self.unescaped.push(char);
+                    let mut buffer = [0; 4];
+                    self.unescaped
+                        .extend_from_slice(char.encode_utf8(&mut buffer).as_bytes());
                 }
                 Event::Comment(_) | Event::PI(_) => {}
                 Event::End(_) => {
@@ -341,17 +353,14 @@ fn is_blank(text: &str) -> bool {
 }
 
 fn parse_number(text: &str) -> Option<i64> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     let (digits, negative) = match text.strip_prefix('-') {
         Some(digits) => (digits, true),
         None => (text, false),
     };
-    if digits.is_empty() {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    digits.bytes().try_fold(0_i64, |sum, byte| {
-        let digit = i64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
-        let digit = if negative { -digit } else { digit };
-        Some(sum.saturating_mul(10).saturating_add(digit))
-    })
+    let limit = if negative { i64::MIN } else { i64::MAX };
+    Some(text.parse().unwrap_or(limit))
 }

@@ -18,6 +18,14 @@ macro_rules! tags {
                 }
             }
 
+            /// The plain start tag that `xml` starts with, and the end tag that closes it.
+            pub(super) fn at(xml: &[u8]) -> Option<(Self, &'static str)> {
+                $(if xml.starts_with(concat!("<", stringify!($name), ">").as_bytes()) {
+                    return Some((Self::$name, concat!("</", stringify!($name), ">")));
+                })*
+                None
+            }
+
             /// As written in XML.
             pub(super) fn name(self) -> &'static str {
                 match self {
