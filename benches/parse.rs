@@ -3,6 +3,12 @@
 //! 16 messages with JSON bodies of 1,059 B, in three forms: base64, JSON with every quote as `&quot;`, and JSON with bare
 //! quotes. Run with `cargo bench --bench parse`; `docs/performance.md` tells what was measured.
 
+#![expect(clippy::expect_used, reason = "a benchmark's input is its own")]
+#![expect(
+    clippy::wildcard_imports,
+    reason = "groups are modules only for divan's sake"
+)]
+
 use std::fmt::Write as _;
 
 use base64::Engine;
@@ -82,7 +88,7 @@ fn answer(form: Form) -> Vec<u8> {
 /// What an event needs of a body's top level, borrowed.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Event<'a> {
+struct TopLevel<'a> {
     #[serde(borrow)]
     event_time: Option<&'a str>,
     #[serde(borrow)]
@@ -96,7 +102,7 @@ struct Event<'a> {
 }
 
 fn decode_json(json: &str) {
-    let event: Event<'_> = serde_json::from_str(json).expect("the body is JSON");
+    let event: TopLevel<'_> = serde_json::from_str(json).expect("the body is JSON");
     black_box((
         event.event_time,
         event.event_type,

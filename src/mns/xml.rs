@@ -1,9 +1,9 @@
 //! MNS answers from XML and MNS request bodies to XML.
 //!
-//! quick-xml reads the structure. Two things are done beside it, because they are where the time goes: plain
-//! `<Name>text</Name>` leaves are taken whole, and the text of a leaf is one raw span that is unescaped in one pass
-//! (quick-xml 0.42 makes an event of every `&quot;`, of which a JSON body has hundreds). What does not look exactly
-//! plain goes through quick-xml's events. `tests/mns_xml.rs` holds this reader against plain quick-xml.
+//! quick-xml reads the structure. Two things are done beside it, because they are where the time goes: the text of a
+//! leaf is one raw span that is unescaped in one pass (quick-xml 0.42 makes an event of every `&quot;`, of which a JSON
+//! body has hundreds), and a message of nothing but `<Name>text</Name>` is taken whole. What does not look exactly like
+//! that goes through quick-xml's events. `tests/mns_xml.rs` holds this reader against plain quick-xml.
 //!
 //! An answer is decoded by its root element, never by the HTTP status: a 404 may be an empty queue, a missing queue or
 //! a partial batch deletion. Elements match by local name in any namespace, and unknown elements are skipped, as the
@@ -143,7 +143,13 @@ fn read_messages<'a, T>(
         return Ok(vec![make(fields, cursor, root.at)?]);
     }
     let mut messages = Vec::with_capacity(16);
-    while let Some(child) = cursor.child(root)? {
+    loop {
+        while let Some((fields, at)) = Fields::read_plain(cursor) {
+            messages.push(make(fields, cursor, at)?);
+        }
+        let Some(child) = cursor.child(root)? else {
+            return Ok(messages);
+        };
         if child.tag == Tag::Message {
             let fields = Fields::read(cursor, &child)?;
             messages.push(make(fields, cursor, child.at)?);
@@ -151,7 +157,6 @@ fn read_messages<'a, T>(
             cursor.skip(&child)?;
         }
     }
-    Ok(messages)
 }
 
 fn read_queues<'a>(cursor: &mut Cursor<'a>, root: &Child<'a>) -> Result<Answer, Malformed> {

@@ -10,7 +10,7 @@ use vod_callback_exporter::mns::xml::{Answer, Expected};
 struct Element {
     name: String,
     text: String,
-    children: Vec<Element>,
+    children: Vec<Self>,
     /// Whether its text could not be resolved.
     broken: bool,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Plain(String, Vec<Vec<(&'static str, String)>>);
 pub(crate) fn read(text: &str, expected: Expected) -> Option<Plain> {
     let root = document(text)?;
     let (name, rows) = match (root.name.as_str(), expected) {
-        ("Message", Expected::NoMessages) | ("Messages", Expected::NoMessages) => return None,
+        ("Message" | "Messages", Expected::NoMessages) => return None,
         ("Message", _) => ("Messages", vec![message(&root, expected)?]),
         ("Messages", _) => {
             only_elements(&root)?;
@@ -324,7 +324,7 @@ fn queue(element: &Element) -> Option<Vec<(&'static str, String)>> {
     ];
     let mut row = fields(element, &texts, &numbers)?;
     let url = row.iter().find(|(name, _)| *name == "QueueURL");
-    let from_url = url.map(|(_, url)| url.rsplit('/').next().unwrap().to_owned());
+    let from_url = url.and_then(|(_, url)| Some(url.rsplit('/').next()?.to_owned()));
     row.retain(|(name, _)| *name != "QueueURL");
     if let Some(name) = from_url
         && !row.iter().any(|(name, _)| *name == "QueueName")
@@ -334,11 +334,9 @@ fn queue(element: &Element) -> Option<Vec<(&'static str, String)>> {
     for (name, value) in &mut row {
         *value = match *name {
             "QueueName" => continue,
-            "CreateTime" | "LastModifyTime" => value
-                .parse::<i64>()
-                .unwrap()
-                .saturating_mul(1000)
-                .to_string(),
+            "CreateTime" | "LastModifyTime" => {
+                value.parse::<i64>().ok()?.saturating_mul(1000).to_string()
+            }
             "VisibilityTimeout"
             | "MessageRetentionPeriod"
             | "DelaySeconds"

@@ -157,7 +157,7 @@ async fn a_request_is_signed_as_it_goes_out_and_carries_the_token() {
     let fixture = Fixture::new(server.address);
     let changed = fixture
         .client
-        .change_visibility("q 1", "1-a+b/c=", Duration::from_secs(60))
+        .change_visibility("q 1", "1-a+b/c=", Duration::from_mins(1))
         .await
         .unwrap();
     assert_eq!(changed.receipt_handle, "1-new=");

@@ -88,10 +88,6 @@ impl<'a> Cursor<'a> {
             };
         }
         loop {
-            self.skip_blank();
-            if let Some(leaf) = self.leaf() {
-                return Ok(Some(leaf));
-            }
             let at = self.position();
             let (tag, content) = match self.event()? {
                 Event::Start(start) => (Tag::of(start.local_name().as_ref()), Content::Open),
@@ -112,8 +108,16 @@ impl<'a> Cursor<'a> {
 
     /// Skips what is inside an element nobody asked for.
     pub(super) fn skip(&mut self, child: &Child<'a>) -> Result<(), Malformed> {
-        if matches!(child.content, Content::Raw(_)) {
-            return Ok(());
+        if let Content::Raw(raw) = child.content {
+            // Whether a reference in an element nobody reads is well-formed is the reader's to judge.
+            return if raw.escaped {
+                Err(Malformed::new(
+                    Problem::Reference(child.tag.name()),
+                    child.at,
+                ))
+            } else {
+                Ok(())
+            };
         }
         let outside = self.depth - 1;
         while self.depth > outside {
@@ -169,11 +173,16 @@ impl<'a> Cursor<'a> {
         child: &Child<'a>,
         slot: &mut Option<i64>,
     ) -> Result<(), Malformed> {
+        let bad = || Malformed::new(Problem::NotANumber(child.tag.name()), child.at);
+        if let (Content::Raw(raw), None) = (&child.content, &slot)
+            && !raw.escaped
+        {
+            *slot = Some(parse_number(raw.text).ok_or_else(bad)?);
+            return Ok(());
+        }
         let mut span = slot.map(|_| Span::default());
         self.text(child, &mut span)?;
-        let number = parse_number(self.resolve(span.unwrap_or_default()));
-        let bad = || Malformed::new(Problem::NotANumber(child.tag.name()), child.at);
-        *slot = Some(number.ok_or_else(bad)?);
+        *slot = Some(parse_number(self.resolve(span.unwrap_or_default())).ok_or_else(bad)?);
         Ok(())
     }
 
@@ -237,17 +246,32 @@ impl<'a> Cursor<'a> {
         Ok(event)
     }
 
-    /// White space between elements needs no event.
-    fn skip_blank(&mut self) {
-        let rest: &'a [u8] = self.reader.get_ref();
-        let blank = rest.iter().take_while(|byte| is_space(**byte)).count();
-        *self.reader.get_mut() = rest.get(blank..).unwrap_or_default();
+    /// Takes `open` with everything up to `close` if all of it is `<Name>text</Name>` with known names, as MNS writes it,
+    /// and gives each such leaf to `take`. Otherwise, or if `take` finds a fault, nothing is taken: attributes, prefixes,
+    /// comments, CDATA, unknown elements and all faults are left to the reader.
+    pub(super) fn plain_element(
+        &mut self,
+        open: &str,
+        close: &str,
+        mut take: impl FnMut(&mut Self, &Child<'a>) -> Result<(), Malformed>,
+    ) -> Option<usize> {
+        let start: &'a [u8] = skip_blank(self.reader.get_ref());
+        let mut rest = start.strip_prefix(open.as_bytes())?;
+        loop {
+            rest = skip_blank(rest);
+            if let Some(after) = rest.strip_prefix(close.as_bytes()) {
+                *self.reader.get_mut() = after;
+                return Some(self.text.len() - start.len());
+            }
+            let (leaf, after) = self.leaf(rest)?;
+            take(self, &leaf).ok()?;
+            rest = after;
+        }
     }
 
-    /// Takes `<Name>text</Name>` whole if that is exactly what comes next. Everything that is not so plain (unknown
-    /// names, attributes, prefixes, comments, CDATA, children) is left to the reader.
-    fn leaf(&mut self) -> Option<Child<'a>> {
-        let rest: &'a [u8] = self.reader.get_ref();
+    /// The leaf that `rest`, a tail of the text, starts with, and what follows it.
+    #[inline]
+    fn leaf(&self, rest: &'a [u8]) -> Option<(Child<'a>, &'a [u8])> {
         let (tag, close) = Tag::at(rest)?;
         let inside = rest.get(close.len() - 1..)?;
         let mut len = memchr2(b'<', b'&', inside)?;
@@ -255,13 +279,13 @@ impl<'a> Cursor<'a> {
         if escaped {
             len += memchr(b'<', inside.get(len..)?)?;
         }
-        let end = inside.get(len..)?.strip_prefix(close.as_bytes())?;
-        *self.reader.get_mut() = end;
-        Some(Child {
+        let after = inside.get(len..)?.strip_prefix(close.as_bytes())?;
+        let leaf = Child {
             tag,
             at: self.text.len() - rest.len(),
             content: Content::Raw(self.head(inside, len, escaped)),
-        })
+        };
+        Some((leaf, after))
     }
 
     /// The first `len` bytes of `rest`, a tail of the text.
@@ -346,6 +370,11 @@ impl<'a> Cursor<'a> {
 
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn skip_blank(rest: &[u8]) -> &[u8] {
+    let blank = rest.iter().take_while(|byte| is_space(**byte)).count();
+    rest.get(blank..).unwrap_or_default()
 }
 
 fn is_blank(text: &str) -> bool {

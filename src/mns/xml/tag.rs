@@ -40,7 +40,7 @@ macro_rules! tags {
 // Those of a message first: they are looked up most.
 tags! {
     MessageId MessageBodyMD5 MessageBody ReceiptHandle EnqueueTime FirstDequeueTime NextVisibleTime DequeueCount
-    Priority Message Messages
+    Priority MessageGroupId Message Messages
     Queue QueueName QueueURL Queues NextMarker CreateTime LastModifyTime VisibilityTimeout MessageRetentionPeriod
     DelaySeconds PollingWaitSeconds MaximumMessageSize ActiveMessages InactiveMessages DelayMessages
     ChangeVisibility Error Errors Code RequestId ErrorCode ErrorMessage

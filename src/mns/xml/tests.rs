@@ -67,7 +67,7 @@ fn a_queue_is_read_with_its_units() {
     assert_eq!(queue.create_time, Some(UnixMillis(1_250_700_999_000)));
     assert_eq!(
         queue.message_retention_period,
-        Some(Duration::from_secs(345_600))
+        Some(Duration::from_hours(96))
     );
     assert_eq!(queue.maximum_message_size, Some(65_536));
     assert_eq!(queue.active_messages, Some(20));
@@ -77,7 +77,8 @@ fn a_queue_is_read_with_its_units() {
 fn a_body_may_be_missing_but_nothing_else() {
     let body_start = RECEIVED.find("<MessageBody>").unwrap();
     let body_end = RECEIVED.find("</MessageBody>").unwrap() + "</MessageBody>".len();
-    let text = format!("{}{}", &RECEIVED[..body_start], &RECEIVED[body_end..]);
+    let mut text = RECEIVED.to_owned();
+    text.replace_range(body_start..body_end, "");
     let Ok(Answer::Messages(batch)) = parse(text.into_bytes(), Expected::Received) else {
         panic!("not read");
     };
@@ -117,10 +118,7 @@ fn a_damaged_answer_is_refused_by_what_was_found() {
             Problem::Doctype,
         ),
         ("{\"json\":1}", Problem::StrayText),
-        (
-            "<Messages><Message><MessageId>1",
-            Problem::Syntax("a tag without its end"),
-        ),
+        ("<Messages><Message><MessageId>1", Problem::Truncated),
         ("<Messages><Message>", Problem::Truncated),
         ("<Messages>secret</Messages>", Problem::StrayText),
         ("<Messages/>secret", Problem::Trailing),
@@ -159,14 +157,6 @@ fn a_damaged_answer_is_refused_by_what_was_found() {
         ),
         ("<Queue/>", Problem::Missing("QueueName", "Queue")),
     ] {
-        if text.starts_with("<Messages><Message><MessageId>1") {
-            let error = parse(text.into(), Expected::Peeked).unwrap_err();
-            assert!(
-                matches!(error.problem, Problem::Truncated | Problem::Syntax(_)),
-                "{error}"
-            );
-            continue;
-        }
         let found = refuse(text, Expected::Peeked);
         assert_eq!(found, problem, "{text}");
         assert!(!found.to_string().contains("secret"), "{found}");
@@ -182,9 +172,9 @@ fn a_damaged_answer_is_refused_by_what_was_found() {
 #[test]
 fn every_prefix_of_an_answer_is_refused() {
     let end = RECEIVED.trim_end().len();
-    for cut in (0..end).filter(|cut| RECEIVED.is_char_boundary(*cut)) {
+    for cut in 0..end {
         assert!(
-            parse(RECEIVED[..cut].into(), Expected::Received).is_err(),
+            parse(RECEIVED.as_bytes()[..cut].to_vec(), Expected::Received).is_err(),
             "cut at {cut}"
         );
     }
