@@ -73,6 +73,74 @@ fn a_queue_is_read_with_its_units() {
     assert_eq!(queue.active_messages, Some(20));
 }
 
+macro_rules! fixture {
+    ($name:literal, $expected:ident) => {
+        parse(
+            include_bytes!(concat!("../../../tests/fixtures/mns/", $name)).to_vec(),
+            Expected::$expected,
+        )
+        .unwrap()
+    };
+}
+
+#[test]
+fn every_root_of_the_documentation_is_read() {
+    let Answer::Messages(peeked) = fixture!("peek.xml", Peeked) else {
+        panic!("not messages");
+    };
+    let message = peeked.iter().next().unwrap();
+    assert_eq!(
+        (message.body, message.dequeue_count),
+        ("This is a test message", 0)
+    );
+    assert_eq!(
+        (message.receipt_handle, message.next_visible_time),
+        (None, None)
+    );
+
+    let Answer::Sent(sent) = fixture!("batch-send.xml", Sent) else {
+        panic!("not sent messages");
+    };
+    assert_eq!(
+        sent[0].as_ref().unwrap().id,
+        "D6D5F7C9C12D14A4-1-14D953EFC72-200000003"
+    );
+    assert_eq!(sent[1].as_ref().unwrap_err().code, "InternalError");
+
+    let Answer::Queues(queues, marker) = fixture!("list-queue.xml", NoMessages) else {
+        panic!("not queues");
+    };
+    assert_eq!(
+        (queues[0].name.as_str(), queues[0].active_messages),
+        ("vod-a", Some(3))
+    );
+    assert_eq!(
+        (queues[1].name.as_str(), queues[1].active_messages),
+        ("vod-b", None)
+    );
+    assert_eq!(marker.as_deref(), Some("MTIzNDU2Nzg5MDEyMzQ1NiN2b2QtYg=="));
+
+    let Answer::ChangeVisibility(changed) = fixture!("change-visibility.xml", NoMessages) else {
+        panic!("not a changed visibility");
+    };
+    assert_eq!(changed.next_visible_time, UnixMillis(1_449_554_836_330));
+
+    let Answer::Error(error) = fixture!("error.xml", Received) else {
+        panic!("not an error");
+    };
+    assert_eq!(
+        (error.code.as_str(), error.request_id.as_str()),
+        ("QueueNotExist", "512B2A634403E52B1956133E")
+    );
+
+    let Answer::Errors(entries) = fixture!("batch-delete-partial.xml", NoMessages) else {
+        panic!("not errors");
+    };
+    let codes: Vec<_> = entries.iter().map(|entry| entry.code.as_str()).collect();
+    assert_eq!(codes, ["MessageNotExist", "ReceiptHandleError"]);
+    assert_eq!(entries[1].receipt_handle.as_deref(), Some("nonsense"));
+}
+
 #[test]
 fn a_body_may_be_missing_but_nothing_else() {
     let body_start = RECEIVED.find("<MessageBody>").unwrap();
