@@ -158,7 +158,8 @@ fn answer() -> impl Strategy<Value = String> {
         1 => changed.prop_map(|(a, b)| format!("<ChangeVisibility>{a}{b}</ChangeVisibility>")),
     ];
     (root, any::<u8>()).prop_map(|(root, form)| match form {
-        0..8 => format!("{root}<Messages/>"),
+        0..4 => format!("{root}<Messages/>"),
+        4..8 => format!("<Messages/>{root}"),
         8..16 => format!("{root}<!-- end --> \n"),
         16..24 => format!("<!DOCTYPE a>{root}"),
         24..32 => format!("\u{feff}{root}"),

@@ -255,6 +255,10 @@ impl<'a> Cursor<'a> {
         close: &str,
         mut take: impl FnMut(&mut Self, &Child<'a>) -> Result<(), Malformed>,
     ) -> Option<usize> {
+        if self.depth == 0 {
+            // After an empty root: what follows is not inside of it.
+            return None;
+        }
         let start: &'a [u8] = skip_blank(self.reader.get_ref());
         let mut rest = start.strip_prefix(open.as_bytes())?;
         loop {

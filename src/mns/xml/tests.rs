@@ -191,6 +191,7 @@ fn a_damaged_answer_is_refused_by_what_was_found() {
         ("<Messages>secret</Messages>", Problem::StrayText),
         ("<Messages/>secret", Problem::Trailing),
         ("<Messages/><Messages/>", Problem::Trailing),
+        ("<Messages/><Message></Message>", Problem::Trailing),
         (
             "<Messages></Message>",
             Problem::Syntax("an end tag that closes nothing"),
