@@ -250,9 +250,9 @@ mod tests {
     fn a_changed_file_is_read_again_but_at_most_once_a_second() {
         let (files, start) = (Files::new("first"), Instant::now());
         assert_eq!(files.secret_at(start), "first");
-        files.write("secret", "the second");
+        files.write("secret", "second-key");
         assert_eq!(files.secret_at(start + CHECK_INTERVAL / 2), "first");
-        assert_eq!(files.secret_at(start + CHECK_INTERVAL), "the second");
+        assert_eq!(files.secret_at(start + CHECK_INTERVAL), "second-key");
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct ClientConfig {
     pub seed: u64,
 }
 
-/// Is told of every attempt, since every one is billed.
+/// Is told of every attempt that was made to reach MNS, since every one may be billed.
 pub trait Observer: Send + Sync {
     /// An attempt is over. `queue` is empty where the call concerns none, `code` is `ok` or an [`Error::kind`].
     fn called(

@@ -1,9 +1,9 @@
 //! MNS answers from XML and MNS request bodies to XML.
 //!
-//! quick-xml reads the structure. Two things are done beside it, because they are where the time goes: plain
-//! `<Name>text</Name>` leaves are taken whole, and the text of a leaf is one raw span that is unescaped in one pass
-//! (quick-xml 0.42 makes an event of every `&quot;`, of which a JSON body has hundreds). What does not look exactly
-//! plain goes through quick-xml's events. `tests/mns_xml.rs` holds this reader against plain quick-xml.
+//! quick-xml reads the structure. Two things are done beside it, because they are where the time goes: the text of a
+//! leaf is one raw span that is unescaped in one pass (quick-xml 0.42 makes an event of every `&quot;`, of which a JSON
+//! body has hundreds), and a message of nothing but `<Name>text</Name>` is taken whole. What does not look exactly like
+//! that goes through quick-xml's events. `tests/mns_xml.rs` holds this reader against plain quick-xml.
 //!
 //! An answer is decoded by its root element, never by the HTTP status: a 404 may be an empty queue, a missing queue or
 //! a partial batch deletion. Elements match by local name in any namespace, and unknown elements are skipped, as the
@@ -110,22 +110,16 @@ pub fn parse(answer: Vec<u8>, expected: Expected) -> Result<Answer, Malformed> {
     let root = cursor.root()?;
     let read = match (root.tag, expected) {
         (Tag::Messages | Tag::Message, Expected::Received | Expected::Peeked) => {
-            let fields = read_messages(&mut cursor, &root)?;
-            let spans = fields
-                .into_iter()
-                .map(|(fields, at)| fields.into_spans(expected == Expected::Received, at))
-                .collect::<Result<Vec<_>, _>>()?;
+            let received = expected == Expected::Received;
+            let spans = read_messages(&mut cursor, &root, |fields, _, at| {
+                fields.into_spans(received, at)
+            })?;
             cursor.finish()?;
             let unescaped = cursor.into_unescaped();
             return Ok(Answer::Messages(MessageBatch::new(text, unescaped, spans)));
         }
         (Tag::Messages | Tag::Message, Expected::Sent) => {
-            let fields = read_messages(&mut cursor, &root)?;
-            let sent = fields
-                .into_iter()
-                .map(|(fields, at)| fields.into_sent(&cursor, at))
-                .collect::<Result<Vec<_>, _>>()?;
-            Answer::Sent(sent)
+            Answer::Sent(read_messages(&mut cursor, &root, Fields::into_sent)?)
         }
         (Tag::Queue, _) => Answer::Queue(read_queue(&mut cursor, &root)?),
         (Tag::Queues, _) => read_queues(&mut cursor, &root)?,
@@ -138,22 +132,31 @@ pub fn parse(answer: Vec<u8>, expected: Expected) -> Result<Answer, Malformed> {
     Ok(read)
 }
 
-fn read_messages<'a>(
+/// Makes something of each message, of which there is one if it is the root itself.
+fn read_messages<'a, T>(
     cursor: &mut Cursor<'a>,
     root: &Child<'a>,
-) -> Result<Vec<(Fields, usize)>, Malformed> {
+    make: impl Fn(Fields, &Cursor<'a>, usize) -> Result<T, Malformed>,
+) -> Result<Vec<T>, Malformed> {
     if root.tag == Tag::Message {
-        return Ok(vec![(Fields::read(cursor, root)?, root.at)]);
+        let fields = Fields::read(cursor, root)?;
+        return Ok(vec![make(fields, cursor, root.at)?]);
     }
     let mut messages = Vec::with_capacity(16);
-    while let Some(child) = cursor.child(root)? {
+    loop {
+        while let Some((fields, at)) = Fields::read_plain(cursor) {
+            messages.push(make(fields, cursor, at)?);
+        }
+        let Some(child) = cursor.child(root)? else {
+            return Ok(messages);
+        };
         if child.tag == Tag::Message {
-            messages.push((Fields::read(cursor, &child)?, child.at));
+            let fields = Fields::read(cursor, &child)?;
+            messages.push(make(fields, cursor, child.at)?);
         } else {
             cursor.skip(&child)?;
         }
     }
-    Ok(messages)
 }
 
 fn read_queues<'a>(cursor: &mut Cursor<'a>, root: &Child<'a>) -> Result<Answer, Malformed> {

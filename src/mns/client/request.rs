@@ -84,27 +84,32 @@ impl<'a> Call<'a> {
 impl Client {
     /// One attempt; none is an answer without a body, which is how MNS says that all went well.
     pub(super) async fn attempt(&self, call: &Call<'_>) -> Result<Option<Answer>, Error> {
+        let failed = |cause| self.error(call, cause);
+        let credentials = self.credentials.get().await;
+        let credentials = credentials.map_err(|error| failed(Cause::Credentials(error)))?;
+        let request = self
+            .signed(call, &credentials, clock::now())
+            .map_err(failed)?;
+
         let started = Instant::now();
-        let result = self.exchange(call).await;
+        let result = self.exchange(call, request, &credentials).await;
         let code = result.as_ref().map_or_else(Cause::kind, |_| "ok");
-        self.observer.called(
-            call.queue,
-            call.operation,
-            code,
-            started.elapsed(),
-            !call.wait.is_zero(),
-        );
-        result.map_err(|cause| self.error(call, cause))
+        let long_poll = !call.wait.is_zero();
+        let took = started.elapsed();
+        self.observer
+            .called(call.queue, call.operation, code, took, long_poll);
+        result.map_err(failed)
     }
 
-    async fn exchange(&self, call: &Call<'_>) -> Result<Option<Answer>, Cause> {
-        let credentials = self.credentials.get().await.map_err(Cause::Credentials)?;
+    async fn exchange(
+        &self,
+        call: &Call<'_>,
+        request: reqwest::RequestBuilder,
+        credentials: &Credentials,
+    ) -> Result<Option<Answer>, Cause> {
         let timeout = call.wait + MARGIN;
-        let request = self
-            .signed(call, &credentials, clock::now())?
-            .timeout(timeout);
         let failed = |error| Cause::from_http(error, timeout);
-        let response = request.send().await.map_err(failed)?;
+        let response = request.timeout(timeout).send().await.map_err(failed)?;
 
         let (status, local) = (response.status().as_u16(), clock::now());
         let server = response

@@ -73,12 +73,19 @@ impl MessageBatch {
         self.messages.iter().map(|spans| self.message(spans))
     }
 
+    #[cfg(test)]
+    pub(super) fn needed_no_unescaping(&self) -> bool {
+        self.unescaped.capacity() == 0
+    }
+
     fn message(&self, spans: &Spans) -> Message<'_> {
         Message {
-            id: self.resolve(spans.id).trim(),
-            receipt_handle: spans.receipt_handle.map(|span| self.resolve(span).trim()),
+            id: self.resolve(spans.id).trim_ascii(),
+            receipt_handle: spans
+                .receipt_handle
+                .map(|span| self.resolve(span).trim_ascii()),
             body: self.resolve(spans.body),
-            body_md5: self.resolve(spans.body_md5).trim(),
+            body_md5: self.resolve(spans.body_md5).trim_ascii(),
             enqueue_time: UnixMillis(spans.enqueue_time),
             first_dequeue_time: UnixMillis(spans.first_dequeue_time),
             next_visible_time: spans.next_visible_time.map(UnixMillis),
@@ -109,28 +116,43 @@ impl fmt::Debug for MessageBatch {
 // === impl Fields ===
 
 impl Fields {
+    /// The next message if it is written as MNS writes it, and where it starts.
+    pub(super) fn read_plain(cursor: &mut Cursor<'_>) -> Option<(Self, usize)> {
+        let mut fields = Self::default();
+        let at = cursor.plain_element("<Message>", "</Message>", |cursor, child| {
+            fields.set(cursor, child)
+        })?;
+        Some((fields, at))
+    }
+
+    /// The message whose start has been read.
     pub(super) fn read<'a>(
         cursor: &mut Cursor<'a>,
         message: &Child<'a>,
     ) -> Result<Self, Malformed> {
         let mut fields = Self::default();
         while let Some(child) = cursor.child(message)? {
-            match child.tag {
-                Tag::MessageId => cursor.text(&child, &mut fields.id)?,
-                Tag::ReceiptHandle => cursor.text(&child, &mut fields.receipt_handle)?,
-                Tag::MessageBody => cursor.text(&child, &mut fields.body)?,
-                Tag::MessageBodyMD5 => cursor.text(&child, &mut fields.body_md5)?,
-                Tag::EnqueueTime => cursor.number(&child, &mut fields.enqueue_time)?,
-                Tag::FirstDequeueTime => cursor.number(&child, &mut fields.first_dequeue_time)?,
-                Tag::NextVisibleTime => cursor.number(&child, &mut fields.next_visible_time)?,
-                Tag::DequeueCount => cursor.number(&child, &mut fields.dequeue_count)?,
-                Tag::Priority => cursor.number(&child, &mut fields.priority)?,
-                Tag::ErrorCode => cursor.text(&child, &mut fields.error_code)?,
-                Tag::ErrorMessage => cursor.text(&child, &mut fields.error_message)?,
-                _ => cursor.skip(&child)?,
-            }
+            fields.set(cursor, &child)?;
         }
         Ok(fields)
+    }
+
+    #[inline]
+    fn set<'a>(&mut self, cursor: &mut Cursor<'a>, child: &Child<'a>) -> Result<(), Malformed> {
+        match child.tag {
+            Tag::MessageId => cursor.text(child, &mut self.id),
+            Tag::ReceiptHandle => cursor.text(child, &mut self.receipt_handle),
+            Tag::MessageBody => cursor.text(child, &mut self.body),
+            Tag::MessageBodyMD5 => cursor.text(child, &mut self.body_md5),
+            Tag::EnqueueTime => cursor.number(child, &mut self.enqueue_time),
+            Tag::FirstDequeueTime => cursor.number(child, &mut self.first_dequeue_time),
+            Tag::NextVisibleTime => cursor.number(child, &mut self.next_visible_time),
+            Tag::DequeueCount => cursor.number(child, &mut self.dequeue_count),
+            Tag::Priority => cursor.number(child, &mut self.priority),
+            Tag::ErrorCode => cursor.text(child, &mut self.error_code),
+            Tag::ErrorMessage => cursor.text(child, &mut self.error_message),
+            _ => cursor.skip(child),
+        }
     }
 
     /// A message as received or peeked; `at` is where its element starts.
@@ -159,7 +181,7 @@ impl Fields {
         cursor: &Cursor<'_>,
         at: usize,
     ) -> Result<Result<SentMessage, EntryError>, Malformed> {
-        let text = |span: Span| cursor.resolve(span).trim().to_owned();
+        let text = |span: Span| cursor.resolve(span).trim_ascii().to_owned();
         if let Some(code) = self.error_code {
             return Ok(Err(EntryError {
                 code: text(code),

@@ -1,6 +1,6 @@
 //! Walks an answer element by element.
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -18,7 +18,8 @@ const MAX_DEPTH: usize = 32;
 pub(super) struct Cursor<'a> {
     text: &'a str,
     reader: Reader<&'a [u8]>,
-    unescaped: String,
+    depth: usize,
+    unescaped: Vec<u8>,
 }
 
 /// An element whose start has been read.
@@ -41,6 +42,8 @@ enum Content<'a> {
 struct Raw<'a> {
     start: usize,
     text: &'a str,
+    /// Whether it has a `&`.
+    escaped: bool,
 }
 
 // === impl Cursor ===
@@ -50,7 +53,8 @@ impl<'a> Cursor<'a> {
         Self {
             text,
             reader: Reader::from_str(text),
-            unescaped: String::new(),
+            depth: 0,
+            unescaped: Vec::new(),
         }
     }
 
@@ -84,9 +88,6 @@ impl<'a> Cursor<'a> {
             };
         }
         loop {
-            if let Some(leaf) = self.leaf() {
-                return Ok(Some(leaf));
-            }
             let at = self.position();
             let (tag, content) = match self.event()? {
                 Event::Start(start) => (Tag::of(start.local_name().as_ref()), Content::Open),
@@ -107,20 +108,24 @@ impl<'a> Cursor<'a> {
 
     /// Skips what is inside an element nobody asked for.
     pub(super) fn skip(&mut self, child: &Child<'a>) -> Result<(), Malformed> {
-        if matches!(child.content, Content::Raw(_)) {
-            return Ok(());
+        if let Content::Raw(raw) = child.content {
+            // Whether a reference in an element nobody reads is well-formed is the reader's to judge.
+            return if raw.escaped {
+                Err(Malformed::new(
+                    Problem::Reference(child.tag.name()),
+                    child.at,
+                ))
+            } else {
+                Ok(())
+            };
         }
-        let mut depth = 1;
-        while depth > 0 {
+        let outside = self.depth - 1;
+        while self.depth > outside {
             let at = self.position();
             match self.event()? {
-                Event::Start(_) if depth == MAX_DEPTH => {
-                    return Err(Malformed::new(Problem::TooDeep(MAX_DEPTH), at));
-                }
-                Event::Start(_) => depth += 1,
-                Event::End(_) => depth -= 1,
                 Event::DocType(_) => return Err(Malformed::new(Problem::Doctype, at)),
                 Event::Eof => return Err(Malformed::new(Problem::Truncated, at)),
+                Event::Decl(_) => return Err(Malformed::new(Problem::StrayText, at)),
                 _ => {}
             }
         }
@@ -158,7 +163,7 @@ impl<'a> Cursor<'a> {
     ) -> Result<(), Malformed> {
         let mut span = slot.as_ref().map(|_| Span::default());
         self.text(child, &mut span)?;
-        *slot = span.map(|span| self.resolve(span).trim().to_owned());
+        *slot = span.map(|span| self.resolve(span).trim_ascii().to_owned());
         Ok(())
     }
 
@@ -168,24 +173,28 @@ impl<'a> Cursor<'a> {
         child: &Child<'a>,
         slot: &mut Option<i64>,
     ) -> Result<(), Malformed> {
+        let bad = || Malformed::new(Problem::NotANumber(child.tag.name()), child.at);
+        if let (Content::Raw(raw), None) = (&child.content, &slot)
+            && !raw.escaped
+        {
+            *slot = Some(parse_number(raw.text).ok_or_else(bad)?);
+            return Ok(());
+        }
         let mut span = slot.map(|_| Span::default());
         self.text(child, &mut span)?;
-        let number = parse_number(self.resolve(span.unwrap_or_default()));
-        *slot = Some(
-            number
-                .ok_or_else(|| Malformed::new(Problem::NotANumber(child.tag.name()), child.at))?,
-        );
+        *slot = Some(parse_number(self.resolve(span.unwrap_or_default())).ok_or_else(bad)?);
         Ok(())
     }
 
     /// What `span` stands for.
     pub(super) fn resolve(&self, span: Span) -> &str {
-        let text = if span.unescaped {
-            &self.unescaped
+        let range = span.start..span.end;
+        if span.unescaped {
+            let text = self.unescaped.get(range).unwrap_or_default();
+            std::str::from_utf8(text).unwrap_or_default()
         } else {
-            self.text
-        };
-        text.get(span.start..span.end).unwrap_or_default()
+            self.text.get(range).unwrap_or_default()
+        }
     }
 
     /// Makes sure that nothing follows the root element.
@@ -203,7 +212,8 @@ impl<'a> Cursor<'a> {
 
     /// All values that had to be unescaped.
     pub(super) fn into_unescaped(self) -> String {
-        self.unescaped
+        String::from_utf8(self.unescaped)
+            .unwrap_or_else(|_| unreachable!("only whole characters are put there"))
     }
 
     /// Names the root element that has just been read, shortened.
@@ -221,48 +231,75 @@ impl<'a> Cursor<'a> {
 
     fn event(&mut self) -> Result<Event<'a>, Malformed> {
         let at = self.position();
-        self.reader
+        let event = self
+            .reader
             .read_event()
-            .map_err(|error| Malformed::new(Problem::from_reader(&error), at))
+            .map_err(|error| Malformed::new(Problem::from_reader(&error), at))?;
+        match event {
+            Event::Start(_) if self.depth == MAX_DEPTH => {
+                return Err(Malformed::new(Problem::TooDeep(MAX_DEPTH), at));
+            }
+            Event::Start(_) => self.depth += 1,
+            Event::End(_) => self.depth -= 1,
+            _ => {}
+        }
+        Ok(event)
     }
 
-    /// Takes `<Name>text</Name>` whole if that is exactly what comes next. Everything that is not so plain (attributes,
-    /// prefixes, comments, CDATA, children) is left to the reader.
-    fn leaf(&mut self) -> Option<Child<'a>> {
-        let rest: &'a [u8] = self.reader.get_ref();
-        let blank = rest.iter().take_while(|byte| is_space(**byte)).count();
-        let tag = rest.get(blank..)?.strip_prefix(b"<")?;
-        let name_len = tag
-            .iter()
-            .take_while(|byte| byte.is_ascii_alphanumeric())
-            .count();
-        let (name, inside) = tag.split_at_checked(name_len)?;
-        let inside = inside.strip_prefix(b">")?;
-        let (raw, end) = inside.split_at_checked(memchr(b'<', inside)?)?;
-        let end = end
-            .strip_prefix(b"</")?
-            .strip_prefix(name)?
-            .strip_prefix(b">")?;
-        let tag = Tag::of(self.head(tag, name_len).text);
-        let raw = self.head(inside, raw.len());
-        // A reference in an element nobody reads is the reader's to judge.
-        if name.is_empty() || (tag == Tag::Unknown && memchr(b'&', raw.text.as_bytes()).is_some()) {
+    /// Takes `open` with everything up to `close` if all of it is `<Name>text</Name>` with known names, as MNS writes it,
+    /// and gives each such leaf to `take`. Otherwise, or if `take` finds a fault, nothing is taken: attributes, prefixes,
+    /// comments, CDATA, unknown elements and all faults are left to the reader.
+    pub(super) fn plain_element(
+        &mut self,
+        open: &str,
+        close: &str,
+        mut take: impl FnMut(&mut Self, &Child<'a>) -> Result<(), Malformed>,
+    ) -> Option<usize> {
+        if self.depth == 0 {
+            // After an empty root: what follows is not inside of it.
             return None;
         }
-        let at = self.text.len() - rest.len() + blank;
-        *self.reader.get_mut() = end;
-        Some(Child {
+        let start: &'a [u8] = skip_blank(self.reader.get_ref());
+        let mut rest = start.strip_prefix(open.as_bytes())?;
+        loop {
+            rest = skip_blank(rest);
+            if let Some(after) = rest.strip_prefix(close.as_bytes()) {
+                *self.reader.get_mut() = after;
+                return Some(self.text.len() - start.len());
+            }
+            let (leaf, after) = self.leaf(rest)?;
+            take(self, &leaf).ok()?;
+            rest = after;
+        }
+    }
+
+    /// The leaf that `rest`, a tail of the text, starts with, and what follows it.
+    #[inline]
+    fn leaf(&self, rest: &'a [u8]) -> Option<(Child<'a>, &'a [u8])> {
+        let (tag, close) = Tag::at(rest)?;
+        let inside = rest.get(close.len() - 1..)?;
+        let mut len = memchr2(b'<', b'&', inside)?;
+        let escaped = inside.get(len) == Some(&b'&');
+        if escaped {
+            len += memchr(b'<', inside.get(len..)?)?;
+        }
+        let after = inside.get(len..)?.strip_prefix(close.as_bytes())?;
+        let leaf = Child {
             tag,
-            at,
-            content: Content::Raw(raw),
-        })
+            at: self.text.len() - rest.len(),
+            content: Content::Raw(self.head(inside, len, escaped)),
+        };
+        Some((leaf, after))
     }
 
     /// The first `len` bytes of `rest`, a tail of the text.
-    fn head(&self, rest: &[u8], len: usize) -> Raw<'a> {
+    fn head(&self, rest: &[u8], len: usize, escaped: bool) -> Raw<'a> {
         let start = self.text.len() - rest.len();
-        let text = self.text.get(start..start + len).unwrap_or_default();
-        Raw { start, text }
+        Raw {
+            start,
+            text: self.text.get(start..start + len).unwrap_or_default(),
+            escaped,
+        }
     }
 
     /// After a start tag: the text up to an end tag, which the reader then checks; none if other markup comes first.
@@ -272,14 +309,15 @@ impl<'a> Cursor<'a> {
         let Some(end @ [b'<', b'/', ..]) = rest.get(len..) else {
             return Ok(None);
         };
-        let raw = self.head(rest, len);
+        let escaped = memchr(b'&', rest.get(..len).unwrap_or_default()).is_some();
+        let raw = self.head(rest, len, escaped);
         *self.reader.get_mut() = end;
         self.event()?;
         Ok(Some(raw))
     }
 
     fn unescape(&mut self, raw: Raw<'a>, child: &Child<'a>) -> Result<Span, Malformed> {
-        if memchr(b'&', raw.text.as_bytes()).is_none() {
+        if !raw.escaped {
             return Ok(Span {
                 start: raw.start,
                 end: raw.start + raw.text.len(),
@@ -307,12 +345,14 @@ impl<'a> Cursor<'a> {
         loop {
             let at = self.position();
             match self.event()? {
-                Event::Text(text) => self.unescaped.push_str(&text),
-                Event::CData(text) => self.unescaped.push_str(&text),
+                Event::Text(text) => self.unescaped.extend_from_slice(text.as_bytes()),
+                Event::CData(text) => self.unescaped.extend_from_slice(text.as_bytes()),
                 Event::GeneralRef(name) => {
                     let char = text::resolve(&name)
                         .ok_or_else(|| Malformed::new(Problem::Reference(child.tag.name()), at))?;
-                    self.unescaped.push(char);
+                    let mut buffer = [0; 4];
+                    self.unescaped
+                        .extend_from_slice(char.encode_utf8(&mut buffer).as_bytes());
                 }
                 Event::Comment(_) | Event::PI(_) => {}
                 Event::End(_) => {
@@ -336,22 +376,24 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+fn skip_blank(rest: &[u8]) -> &[u8] {
+    let blank = rest.iter().take_while(|byte| is_space(**byte)).count();
+    rest.get(blank..).unwrap_or_default()
+}
+
 fn is_blank(text: &str) -> bool {
     text.bytes().all(is_space)
 }
 
 fn parse_number(text: &str) -> Option<i64> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     let (digits, negative) = match text.strip_prefix('-') {
         Some(digits) => (digits, true),
         None => (text, false),
     };
-    if digits.is_empty() {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    digits.bytes().try_fold(0_i64, |sum, byte| {
-        let digit = i64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
-        let digit = if negative { -digit } else { digit };
-        Some(sum.saturating_mul(10).saturating_add(digit))
-    })
+    let limit = if negative { i64::MIN } else { i64::MAX };
+    Some(text.parse().unwrap_or(limit))
 }

@@ -18,6 +18,14 @@ macro_rules! tags {
                 }
             }
 
+            /// The plain start tag that `xml` starts with, and the end tag that closes it.
+            pub(super) fn at(xml: &[u8]) -> Option<(Self, &'static str)> {
+                $(if xml.starts_with(concat!("<", stringify!($name), ">").as_bytes()) {
+                    return Some((Self::$name, concat!("</", stringify!($name), ">")));
+                })*
+                None
+            }
+
             /// As written in XML.
             pub(super) fn name(self) -> &'static str {
                 match self {
@@ -32,7 +40,7 @@ macro_rules! tags {
 // Those of a message first: they are looked up most.
 tags! {
     MessageId MessageBodyMD5 MessageBody ReceiptHandle EnqueueTime FirstDequeueTime NextVisibleTime DequeueCount
-    Priority Message Messages
+    Priority MessageGroupId Message Messages
     Queue QueueName QueueURL Queues NextMarker CreateTime LastModifyTime VisibilityTimeout MessageRetentionPeriod
     DelaySeconds PollingWaitSeconds MaximumMessageSize ActiveMessages InactiveMessages DelayMessages
     ChangeVisibility Error Errors Code RequestId ErrorCode ErrorMessage
