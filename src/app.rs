@@ -84,12 +84,20 @@ impl App {
         info!("Counters live in memory: they start at zero with each start.");
 
         let readiness = Readiness::default();
-        let view = View { recorder: recorder.clone(), clock: Arc::clone(&clock) };
+        let view = View {
+            recorder: recorder.clone(),
+            clock: Arc::clone(&clock),
+        };
         let settings = admin::Settings {
             telemetry_path: options.telemetry_path,
             expose_bodies: config.quarantine.expose_bodies,
         };
-        let admin = Admin::new(Arc::new(view), Arc::clone(&metrics), readiness.clone(), settings);
+        let admin = Admin::new(
+            Arc::new(view),
+            Arc::clone(&metrics),
+            readiness.clone(),
+            settings,
+        );
         let serving = CancellationToken::new();
         let server = tokio::spawn(server.serve(Arc::new(admin), serving.clone().cancelled_owned()));
         info!(%address, "Listening.");

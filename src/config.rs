@@ -159,7 +159,10 @@ impl Default for Config {
         Self {
             queues: Vec::new(),
             discoveries: Vec::new(),
-            quarantine: Quarantine { max_bytes: resolve::QUARANTINE_BYTES, expose_bodies: false },
+            quarantine: Quarantine {
+                max_bytes: resolve::QUARANTINE_BYTES,
+                expose_bodies: false,
+            },
             warnings: Vec::new(),
         }
     }

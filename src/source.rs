@@ -101,7 +101,9 @@ impl Queue {
         }
         let identity = Arc::clone(&self.config.identity);
         let streams_from = self.config.streams_from;
-        self.recorder.open(identity, streams_from, self.now()).await?;
+        self.recorder
+            .open(identity, streams_from, self.now())
+            .await?;
         Ok(true)
     }
 
@@ -122,17 +124,35 @@ impl Queue {
 
     /// Takes in a queue's attributes, read for this queue or for many at once.
     async fn attributes(&self, sent: UnixMillis, attributes: &crate::mns::QueueAttributes) {
-        let depth = [attributes.active_messages, attributes.inactive_messages, attributes.delay_messages];
+        let depth = [
+            attributes.active_messages,
+            attributes.inactive_messages,
+            attributes.delay_messages,
+        ];
         let depth = match depth {
             [Some(active), Some(inactive), Some(delayed)] => Some([active, inactive, delayed]),
             _ => None,
         };
         let retention = attributes.message_retention_period;
         let visibility_timeout = attributes.visibility_timeout;
-        self.recorder.read(self.index, Reading::Attributes { sent, depth, retention, visibility_timeout });
+        self.recorder.read(
+            self.index,
+            Reading::Attributes {
+                sent,
+                depth,
+                retention,
+                visibility_timeout,
+            },
+        );
         if let Some(retention) = self.note(attributes) {
             // At shutdown the recorder is gone: nobody needs the retention any more.
-            _ = self.recorder.commit(Record::Retention { queue: self.index, retention }).await;
+            _ = self
+                .recorder
+                .commit(Record::Retention {
+                    queue: self.index,
+                    retention,
+                })
+                .await;
         }
     }
 
@@ -160,7 +180,13 @@ impl Queue {
     /// Notes how a tick or a call ended; the log tells when this changes, the metrics tell each.
     fn ended(&self, error: Option<&Error>) {
         let kind = error.map(Error::kind);
-        self.recorder.read(self.index, Reading::Ended { at: self.now(), error: kind });
+        self.recorder.read(
+            self.index,
+            Reading::Ended {
+                at: self.now(),
+                error: kind,
+            },
+        );
         let before = std::mem::replace(&mut self.state().last_error, kind);
         match error {
             Some(error) if before != kind => {

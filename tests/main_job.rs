@@ -1,6 +1,10 @@
 //! The main job: what the platform pushed is what the exporter counts, whatever goes wrong on the way.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests panic")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic"
+)]
 
 #[path = "support/world.rs"]
 mod world;
@@ -23,10 +27,16 @@ fn told(counts: &Counts) -> QueueTruth {
         messages: counts.messages_seen,
         duplicates: counts.duplicates,
         events: table(&counts.events, EventType::ALL, Status::ALL),
-        failures: counts.failures.iter().fold(Table::new(), |mut table, ((event, code), count)| {
-            table.entry(event.to_string()).or_default().insert(code.to_string(), *count);
-            table
-        }),
+        failures: counts
+            .failures
+            .iter()
+            .fold(Table::new(), |mut table, ((event, code), count)| {
+                table
+                    .entry(event.to_string())
+                    .or_default()
+                    .insert(code.to_string(), *count);
+                table
+            }),
         faults: table(&counts.faults, EventType::ALL, Blame::ALL),
         decode_failures: Undecodable::ALL
             .iter()
@@ -38,7 +48,11 @@ fn told(counts: &Counts) -> QueueTruth {
     }
 }
 
-fn table<const N: usize>(rows: &[[u64; N]], outer: &[impl ToString], inner: &[impl ToString]) -> Table {
+fn table<const N: usize>(
+    rows: &[[u64; N]],
+    outer: &[impl ToString],
+    inner: &[impl ToString],
+) -> Table {
     let mut table = Table::new();
     for (outer, row) in outer.iter().zip(rows) {
         let counts: BTreeMap<String, u64> = inner
@@ -73,7 +87,10 @@ fn faults() -> Vec<FaultRule> {
         rule(Fault::Truncated, 0.004),
         rule(Fault::Garbage, 0.004),
         rule(Fault::Html, 0.004),
-        FaultRule { count: Some(2), ..rule(Fault::Huge { mebibytes: 8 }, 0.01) },
+        FaultRule {
+            count: Some(2),
+            ..rule(Fault::Huge { mebibytes: 8 }, 0.01)
+        },
         rule(Fault::Redeliver, 0.01),
         rule(Fault::CountersZero, 0.2),
     ]
@@ -99,9 +116,15 @@ fn other_behaviour() -> Behaviour {
 
 async fn consume_exactly(behaviour: Behaviour, seed: u64) {
     let world = World::new(seed, &[QUEUE], 3);
-    world.emulator.set_behaviour(Behaviour { limit_message_size: false, ..behaviour });
+    world.emulator.set_behaviour(Behaviour {
+        limit_message_size: false,
+        ..behaviour
+    });
     world.emulator.set_faults(faults());
-    let settings = Settings { queues: vec![QUEUE.to_owned()], ..Settings::default() };
+    let settings = Settings {
+        queues: vec![QUEUE.to_owned()],
+        ..Settings::default()
+    };
     let truth = world.push(settings, seed, 20_000);
     let truth = &truth.queues[QUEUE];
 
@@ -109,7 +132,11 @@ async fn consume_exactly(behaviour: Behaviour, seed: u64) {
     queue.long_poll = Duration::from_secs(1);
     queue.tick = Duration::from_secs(1);
     let exporter = world.exporter(vec![queue]).await;
-    until(|| world.is_empty(QUEUE), || format!("{:?}", world.emulator.state().queues)).await;
+    until(
+        || world.is_empty(QUEUE),
+        || format!("{:?}", world.emulator.state().queues),
+    )
+    .await;
     // What was deleted last is confirmed or given up before the exporter ends.
     let recorder = exporter.recorder();
     exporter.shutdown().await;
@@ -118,11 +145,29 @@ async fn consume_exactly(behaviour: Behaviour, seed: u64) {
     let counted = &snapshot.queues[0];
     assert_eq!(told(&counted.counts), *truth, "seed {seed}");
     let totals = &world.emulator.state().queues[QUEUE].totals;
-    assert_eq!(counted.counts.redeliveries, totals.received - totals.first_received, "seed {seed}");
-    assert!(totals.received > totals.first_received, "the faults made redeliveries");
-    assert!(truth.duplicates > 0 && truth.decode_failures.len() > 3, "the platform has its traps");
-    assert!(counted.view_complete, "what our own lost receives dequeued makes no stranger");
-    assert!(snapshot.evictions.iter().all(|(table, rows)| *rows == 0 || *table == "quarantine"));
+    assert_eq!(
+        counted.counts.redeliveries,
+        totals.received - totals.first_received,
+        "seed {seed}"
+    );
+    assert!(
+        totals.received > totals.first_received,
+        "the faults made redeliveries"
+    );
+    assert!(
+        truth.duplicates > 0 && truth.decode_failures.len() > 3,
+        "the platform has its traps"
+    );
+    assert!(
+        counted.view_complete,
+        "what our own lost receives dequeued makes no stranger"
+    );
+    assert!(
+        snapshot
+            .evictions
+            .iter()
+            .all(|(table, rows)| *rows == 0 || *table == "quarantine")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -96,7 +96,12 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         async move { driver::run(&platform, &emulator, &working).await }
     };
     tasks.spawn(simulation);
-    tasks.spawn(worker::run(worker::client(&url)?, SHARED, args.seed, working.clone()));
+    tasks.spawn(worker::run(
+        worker::client(&url)?,
+        SHARED,
+        args.seed,
+        working.clone(),
+    ));
 
     let signal = signals.next().await;
     info!(signal, "Ending the demo.");
@@ -110,11 +115,16 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
 
 fn emulator(seed: u64) -> anyhow::Result<Server> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options = Options { seed, ..Options::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET) };
+    let options = Options {
+        seed,
+        ..Options::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET)
+    };
     let server = Server::bind(address, options).context("cannot listen on a loopback port")?;
     let emulator = server.handle();
-    let patch =
-        AttributesPatch { visibility_timeout: Some(VISIBILITY_TIMEOUT_SECS), ..Default::default() };
+    let patch = AttributesPatch {
+        visibility_timeout: Some(VISIBILITY_TIMEOUT_SECS),
+        ..Default::default()
+    };
     for queue in [OWN, SHARED, DEAD_LETTERS] {
         emulator.create_queue(queue, &patch)?;
     }
@@ -128,7 +138,14 @@ fn emulator(seed: u64) -> anyhow::Result<Server> {
 
 fn platform(seed: u64, emulator: &Handle) -> Platform {
     let queues = vec![OWN.to_owned(), SHARED.to_owned()];
-    Platform::new(Settings { queues, ..Settings::default() }, seed, emulator.now())
+    Platform::new(
+        Settings {
+            queues,
+            ..Settings::default()
+        },
+        seed,
+        emulator.now(),
+    )
 }
 
 fn config(url: &str) -> anyhow::Result<Config> {
@@ -146,7 +163,10 @@ fn config(url: &str) -> anyhow::Result<Config> {
             queue(SHARED, Mode::Peek, Role::Callback),
             queue(DEAD_LETTERS, Mode::Peek, Role::DeadLetter),
         ],
-        quarantine: Quarantine { expose_bodies: true, ..Config::default().quarantine },
+        quarantine: Quarantine {
+            expose_bodies: true,
+            ..Config::default().quarantine
+        },
         ..Config::default()
     })
 }

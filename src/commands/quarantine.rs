@@ -80,13 +80,25 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let messages = block_on(fetch(args))?;
     write(&args.dir, &messages)
         .with_context(|| format!("cannot write to {}", args.dir.display()))?;
-    let noun = if messages.len() == 1 { "message" } else { "messages" };
-    writeln!(io::stdout(), "{} {noun} written to {}", messages.len(), args.dir.display())?;
+    let noun = if messages.len() == 1 {
+        "message"
+    } else {
+        "messages"
+    };
+    writeln!(
+        io::stdout(),
+        "{} {noun} written to {}",
+        messages.len(),
+        args.dir.display()
+    )?;
     Ok(())
 }
 
 async fn fetch(args: &ExportArgs) -> anyhow::Result<Vec<Message>> {
-    let mut url = args.url.join("/api/v1/quarantine").context("cannot use this --url")?;
+    let mut url = args
+        .url
+        .join("/api/v1/quarantine")
+        .context("cannot use this --url")?;
     url.query_pairs_mut().append_pair("bodies", "1");
     if let Some(queue) = &args.queue {
         url.query_pairs_mut().append_pair("queue", queue);
@@ -108,7 +120,10 @@ async fn fetch(args: &ExportArgs) -> anyhow::Result<Vec<Message>> {
 fn write(dir: &Path, messages: &[Message]) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir)?;
     for message in messages {
-        let body = message.body.as_deref().context("the exporter sent no body")?;
+        let body = message
+            .body
+            .as_deref()
+            .context("the exporter sent no body")?;
         let path = dir.join(format!("{}.body", message.number));
         create(&path, body.as_bytes())?;
     }

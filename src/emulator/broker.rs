@@ -468,7 +468,9 @@ fn check_message(
 ) -> Result<u8, ApiError> {
     let limit = attributes.maximum_message_size;
     let fits = u32::try_from(message.body.len()).is_ok_and(|len| len <= limit);
-    if (behaviour.limit_message_size && !fits) || (behaviour.refuse_empty_body && message.body.is_empty()) {
+    if (behaviour.limit_message_size && !fits)
+        || (behaviour.refuse_empty_body && message.body.is_empty())
+    {
         return Err(ApiError::out_of_range("MessageBody", 1, limit, " bytes"));
     }
     if message.delay_seconds.is_some_and(|delay| delay > 604_800) {

@@ -33,7 +33,11 @@ struct Requests(QueueRequests);
 
 impl Clients {
     pub(super) fn new(clock: Arc<ServerClock>, metrics: Arc<Metrics>) -> Self {
-        Self { clock, metrics, accounts: Mutex::default() }
+        Self {
+            clock,
+            metrics,
+            accounts: Mutex::default(),
+        }
     }
 
     /// A client whose calls are counted under `queue`, empty for calls that concern none.
@@ -53,7 +57,13 @@ impl Clients {
             seed,
         };
         let observer = Arc::new(Requests(self.metrics.queue_requests(queue)));
-        Ok(Client::new(config, credentials, http, Arc::clone(&self.clock), observer))
+        Ok(Client::new(
+            config,
+            credentials,
+            http,
+            Arc::clone(&self.clock),
+            observer,
+        ))
     }
 
     /// Ends the series of a queue's calls.
@@ -76,7 +86,10 @@ impl Clients {
             security_token: config.security_token.clone(),
         };
         let credentials = Arc::new(Provider::new(sources));
-        let account = Account { credentials, http: options.client()? };
+        let account = Account {
+            credentials,
+            http: options.client()?,
+        };
         accounts.insert(Arc::clone(&config.name), account.clone());
         Ok(account)
     }

@@ -58,7 +58,10 @@ pub(super) async fn run(queue: &Arc<Queue>) -> Result<(), Stopped> {
     let pool = Arc::new(Pool {
         queue: Arc::clone(queue),
         tracker: TaskTracker::new(),
-        state: Mutex::new(State { workers: 1, observed }),
+        state: Mutex::new(State {
+            workers: 1,
+            observed,
+        }),
     });
     pool.spawn(true);
     while queue.reads_attributes && queue.sleep(queue.config.tick).await {
@@ -177,10 +180,23 @@ impl Pool {
     async fn received(&self, receive: Receive, batch: &MessageBatch) -> Result<(), Stopped> {
         let queue = &self.queue;
         let at = queue.now();
-        queue.recorder.read(queue.index, Reading::Received { at, messages: batch.len() });
+        queue.recorder.read(
+            queue.index,
+            Reading::Received {
+                at,
+                messages: batch.len(),
+            },
+        );
         let sightings = sightings(batch.iter());
         let oldest = sightings.iter().map(|sighting| sighting.enqueue_time).min();
-        queue.recorder.commit(Record::Sighted { queue: queue.index, at, sightings }).await?;
+        queue
+            .recorder
+            .commit(Record::Sighted {
+                queue: queue.index,
+                at,
+                sightings,
+            })
+            .await?;
         queue.ended(None);
         let until = oldest.and_then(|oldest| self.state().observed.received(receive, at, oldest));
         self.observe(until).await?;
@@ -202,19 +218,36 @@ impl Pool {
         let queue = &self.queue;
         let waited = started.elapsed() * 2 >= queue.config.long_poll;
         let until = self.state().observed.empty(receive, waited);
-        queue.recorder.read(queue.index, Reading::Received { at: queue.now(), messages: 0 });
+        queue.recorder.read(
+            queue.index,
+            Reading::Received {
+                at: queue.now(),
+                messages: 0,
+            },
+        );
         queue.ended(None);
         self.observe(until).await?;
         Ok(waited)
     }
 
-    async fn failed(&self, receive: Receive, sent: UnixMillis, error: &Error) -> Result<(), Stopped> {
+    async fn failed(
+        &self,
+        receive: Receive,
+        sent: UnixMillis,
+        error: &Error,
+    ) -> Result<(), Stopped> {
         let queue = &self.queue;
         let now = queue.now();
-        self.state().observed.failed(receive, now, queue.visibility_timeout());
+        self.state()
+            .observed
+            .failed(receive, now, queue.visibility_timeout());
         queue.ended(Some(error));
         if error.may_have_taken_effect() {
-            let lost = Record::ReceiveLost { queue: queue.index, from: sent, to: now };
+            let lost = Record::ReceiveLost {
+                queue: queue.index,
+                from: sent,
+                to: now,
+            };
             queue.recorder.commit(lost).await?;
         }
         Ok(())
@@ -224,7 +257,10 @@ impl Pool {
         match until {
             Some(until) => {
                 let queue = self.queue.index;
-                self.queue.recorder.commit(Record::Observed { queue, until }).await
+                self.queue
+                    .recorder
+                    .commit(Record::Observed { queue, until })
+                    .await
             }
             None => Ok(()),
         }
@@ -263,14 +299,24 @@ impl Pool {
         let queue = &self.queue;
         let messages = confirmed.iter().map(|held| held.key).collect();
         let at = queue.now();
-        queue.recorder.commit(Record::Deleted { queue: queue.index, at, messages }).await
+        queue
+            .recorder
+            .commit(Record::Deleted {
+                queue: queue.index,
+                at,
+                messages,
+            })
+            .await
     }
 
     /// At shutdown: makes messages visible again soon, so that the next consumer need not wait for them.
     async fn release(&self, held: &[Held]) {
         for held in held {
             let queue = &self.queue;
-            let released = queue.client.change_visibility(queue.name(), &held.handle, RELEASE).await;
+            let released = queue
+                .client
+                .change_visibility(queue.name(), &held.handle, RELEASE)
+                .await;
             if let Err(error) = released {
                 warn!(
                     queue = queue.id(),

@@ -33,7 +33,12 @@ impl Discoverer {
         clock: Arc<ServerClock>,
     ) -> Result<Self, StartError> {
         let client = watcher.lister(&discovery)?;
-        Ok(Self { discovery, client, watcher, clock })
+        Ok(Self {
+            discovery,
+            client,
+            watcher,
+            clock,
+        })
     }
 
     /// Looks once a tick, until cancelled. A look that fails changes nothing.
@@ -64,8 +69,11 @@ impl Discoverer {
         sent: clock::UnixMillis,
     ) -> Result<(), StartError> {
         let found: HashSet<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
-        let gone: Vec<String> =
-            known.iter().filter(|name| !found.contains(name.as_str())).cloned().collect();
+        let gone: Vec<String> = known
+            .iter()
+            .filter(|name| !found.contains(name.as_str()))
+            .cloned()
+            .collect();
         for name in gone {
             known.remove(&name);
             if self.discovered(&name).is_some() {

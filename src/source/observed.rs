@@ -56,7 +56,11 @@ impl Observed {
         self.under_way.remove(&receive);
         self.recent.push_back((at, oldest));
         let horizon = at.minus(RECENT);
-        while self.recent.front().is_some_and(|(received, _)| *received < horizon) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|(received, _)| *received < horizon)
+        {
             self.recent.pop_front();
         }
         if horizon < self.unproven_until {
@@ -76,7 +80,12 @@ impl Observed {
     }
 
     /// A receive failed, perhaps after MNS had handed out messages.
-    pub(super) fn failed(&mut self, receive: Receive, at: UnixMillis, visibility_timeout: Duration) {
+    pub(super) fn failed(
+        &mut self,
+        receive: Receive,
+        at: UnixMillis,
+        visibility_timeout: Duration,
+    ) {
         self.under_way.remove(&receive);
         self.unproven_until = self.unproven_until.max(at.plus(visibility_timeout));
     }
@@ -96,11 +105,19 @@ mod tests {
     fn an_empty_receive_that_waited_proves_the_instant_it_was_sent() {
         let mut observed = Observed::new(at(0), VISIBILITY);
         let early = observed.sent(at(10));
-        assert_eq!(observed.empty(early, true), None, "within a visibility timeout of the start");
+        assert_eq!(
+            observed.empty(early, true),
+            None,
+            "within a visibility timeout of the start"
+        );
         let receive = observed.sent(at(40));
         assert_eq!(observed.empty(receive, true), Some(at(40)));
         let instant = observed.sent(at(80));
-        assert_eq!(observed.empty(instant, false), None, "answered at once: proves nothing");
+        assert_eq!(
+            observed.empty(instant, false),
+            None,
+            "answered at once: proves nothing"
+        );
     }
 
     #[test]

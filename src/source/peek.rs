@@ -44,7 +44,11 @@ fn jittered(tick: Duration, rng: &mut fastrand::Rng) -> Duration {
 }
 
 async fn tick(queue: &Queue) -> Result<(), Stopped> {
-    let attributes = if queue.reads_attributes { queue.read_attributes().await } else { Ok(()) };
+    let attributes = if queue.reads_attributes {
+        queue.read_attributes().await
+    } else {
+        Ok(())
+    };
     let peeked = peek(queue).await?;
     queue.ended(peeked.err().or(attributes.err()).as_ref());
     Ok(())
@@ -64,7 +68,14 @@ async fn peek(queue: &Queue) -> Result<Result<(), Error>, Stopped> {
         };
         let at = queue.now();
         let sightings = sightings(batch.iter());
-        queue.recorder.commit(Record::Sighted { queue: queue.index, at, sightings }).await?;
+        queue
+            .recorder
+            .commit(Record::Sighted {
+                queue: queue.index,
+                at,
+                sightings,
+            })
+            .await?;
         let fresh = sample.add(&batch);
         if batch.len() < BATCH {
             sample.complete = true;
@@ -73,8 +84,17 @@ async fn peek(queue: &Queue) -> Result<Result<(), Error>, Stopped> {
             break;
         }
     }
-    let Sample { messages, complete, .. } = sample;
-    queue.recorder.read(queue.index, Reading::Peeked { at: queue.now(), messages, complete });
+    let Sample {
+        messages, complete, ..
+    } = sample;
+    queue.recorder.read(
+        queue.index,
+        Reading::Peeked {
+            at: queue.now(),
+            messages,
+            complete,
+        },
+    );
     Ok(Ok(()))
 }
 
@@ -108,7 +128,11 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let tick = Duration::from_mins(1);
         let ticks: Vec<Duration> = (0..100).map(|_| jittered(tick, &mut rng)).collect();
-        assert!(ticks.iter().all(|t| (54.0..=66.0).contains(&t.as_secs_f64())));
+        assert!(
+            ticks
+                .iter()
+                .all(|t| (54.0..=66.0).contains(&t.as_secs_f64()))
+        );
         assert!(ticks.iter().any(|t| *t < tick) && ticks.iter().any(|t| *t > tick));
     }
 }

@@ -103,13 +103,21 @@ impl Watcher {
             return Ok(outcome);
         }
         let seed = self.seed();
-        let QueueConfig { account, endpoint, .. } = &config;
+        let QueueConfig {
+            account, endpoint, ..
+        } = &config;
         let client = self
             .clients
             .client(&identity.id, account, endpoint, &identity.region, seed)
-            .map_err(|source| StartError::Client { account: Arc::clone(&account.name), source })?;
+            .map_err(|source| StartError::Client {
+                account: Arc::clone(&account.name),
+                source,
+            })?;
         let at = self.clock.now().unwrap_or_else(clock::now);
-        let index = self.recorder.open(Arc::clone(&identity), config.streams_from, at).await?;
+        let index = self
+            .recorder
+            .open(Arc::clone(&identity), config.streams_from, at)
+            .await?;
         let queue = Arc::new(Queue {
             config,
             client,
@@ -125,18 +133,26 @@ impl Watcher {
         let tracker = TaskTracker::new();
         tracker.spawn(self.tracker.track_future(super::run(Arc::clone(&queue))));
         tracker.close();
-        self.running().insert(Arc::clone(&identity.id), Running { queue, tracker });
+        self.running()
+            .insert(Arc::clone(&identity.id), Running { queue, tracker });
         Ok(Outcome::Started)
     }
 
     /// Stops watching a queue: its series vanish, its counters stay in the ledger for 30 days.
     pub async fn stop(&self, id: &str) -> Result<(), Stopped> {
-        let Some(Running { queue, tracker }) = self.running().remove(id) else { return Ok(()) };
+        let Some(Running { queue, tracker }) = self.running().remove(id) else {
+            return Ok(());
+        };
         queue.cancelled.cancel();
         tracker.wait().await;
         info!(queue = id, "No longer watching the queue.");
         let at = queue.now();
-        self.recorder.commit(Record::Closed { queue: queue.index, at }).await?;
+        self.recorder
+            .commit(Record::Closed {
+                queue: queue.index,
+                at,
+            })
+            .await?;
         self.clients.forget(id);
         Ok(())
     }
@@ -145,13 +161,24 @@ impl Watcher {
     pub(super) fn lister(&self, discovery: &Discovery) -> Result<Client, StartError> {
         let account = discovery.account();
         self.clients
-            .client("", account, discovery.endpoint(), discovery.region(), self.seed())
-            .map_err(|source| StartError::Client { account: Arc::clone(&account.name), source })
+            .client(
+                "",
+                account,
+                discovery.endpoint(),
+                discovery.region(),
+                self.seed(),
+            )
+            .map_err(|source| StartError::Client {
+                account: Arc::clone(&account.name),
+                source,
+            })
     }
 
     /// A watched queue.
     pub(super) fn get(&self, id: &str) -> Option<Arc<Queue>> {
-        self.running().get(id).map(|running| Arc::clone(&running.queue))
+        self.running()
+            .get(id)
+            .map(|running| Arc::clone(&running.queue))
     }
 
     /// Stops receiving everywhere and waits until what was received is committed and deleted or released.
@@ -170,12 +197,17 @@ impl Watcher {
         if running.values().any(same) {
             Some(Outcome::AlreadyWatched)
         } else {
-            running.contains_key(&identity.id).then_some(Outcome::IdTaken)
+            running
+                .contains_key(&identity.id)
+                .then_some(Outcome::IdTaken)
         }
     }
 
     fn seed(&self) -> u64 {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
+        self.rng
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .u64(..)
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Arc<str>, Running>> {

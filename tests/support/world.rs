@@ -13,7 +13,7 @@ use vod_callback_exporter::ledger::Mode;
 pub(crate) const ACCESS_KEY_ID: &str = "test-access-key-id";
 pub(crate) const ACCESS_KEY_SECRET: &str = "test-access-key-secret";
 /// Long enough for two busy cores, and an end for a test that would wait for ever.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A running emulator; ends with the test.
 pub(crate) struct World {
@@ -39,7 +39,11 @@ impl World {
             emulator.create_queue(queue, &patch).unwrap();
         }
         tokio::spawn(server.run(ending.clone().cancelled_owned()));
-        Self { emulator, url, ending }
+        Self {
+            emulator,
+            url,
+            ending,
+        }
     }
 
     /// A queue's config with default options.
@@ -55,12 +59,20 @@ impl World {
             telemetry_path: "/metrics".to_owned(),
             seed: 1,
         };
-        App::start(Config { queues, ..Config::default() }, options).await.unwrap()
+        App::start(
+            Config {
+                queues,
+                ..Config::default()
+            },
+            options,
+        )
+        .await
+        .unwrap()
     }
 
     /// Lets a platform live until it has pushed at least `messages`, all of which are in the queues at once.
     pub(crate) fn push(&self, settings: Settings, seed: u64, messages: usize) -> Truth {
-        let start = self.emulator.now().minus(Duration::from_secs(86_400));
+        let start = self.emulator.now().minus(Duration::from_hours(24));
         let mut platform = Platform::new(settings, seed, start);
         let mut pushed = 0;
         while pushed < messages {
@@ -91,7 +103,11 @@ pub(crate) async fn until(mut condition: impl FnMut() -> bool, describe: impl Fn
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     while !condition() {
-        assert!(tokio::time::Instant::now() < deadline, "patience ended: {}", describe());
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "patience ended: {}",
+            describe()
+        );
         looks.tick().await;
     }
 }

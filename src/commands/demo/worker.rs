@@ -42,7 +42,13 @@ pub(super) fn client(url: &str) -> anyhow::Result<Client> {
     });
     let http = transport::Options::default().client()?;
     let clock = Arc::new(ServerClock::default());
-    Ok(Client::new(config, Arc::new(credentials), http, clock, Arc::new(Unobserved)))
+    Ok(Client::new(
+        config,
+        Arc::new(credentials),
+        http,
+        clock,
+        Arc::new(Unobserved),
+    ))
 }
 
 /// Works until cancelled.
@@ -87,7 +93,8 @@ async fn work_off(client: &Client, queue: &str, seed: u64, batch: &MessageBatch)
 
 fn is_poison(body: &str, seed: u64) -> bool {
     let sum = body.bytes().map(usize::from).sum::<usize>();
-    sum.wrapping_add(usize::try_from(seed).unwrap_or_default()).is_multiple_of(POISON)
+    sum.wrapping_add(usize::try_from(seed).unwrap_or_default())
+        .is_multiple_of(POISON)
 }
 
 // === impl Unobserved ===
