@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aliyun::sign;
-use crate::ledger::record::StreamsFrom;
+use crate::ledger::record::QueueSettings;
 use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
 use crate::secret::SecretSource;
 
@@ -60,8 +60,8 @@ pub struct QueueConfig {
     pub long_poll: Duration,
     /// Consume: the most long polls at a time; 1 to 64.
     pub workers: usize,
-    /// Which events count transcoded streams.
-    pub streams_from: StreamsFrom,
+    /// How the ledger understands its messages.
+    pub settings: QueueSettings,
 }
 
 /// A rule for queues that are found by one `ListQueue` call.
@@ -189,7 +189,7 @@ impl QueueConfig {
             tick: resolve::TICK,
             long_poll: resolve::LONG_POLL,
             workers: resolve::WORKERS,
-            streams_from: StreamsFrom::default(),
+            settings: QueueSettings::default(),
         }
     }
 }

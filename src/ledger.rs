@@ -12,6 +12,7 @@ pub mod record;
 pub mod seen;
 pub mod snapshot;
 pub mod store;
+pub mod verdict;
 pub mod view;
 pub mod window;
 
@@ -21,16 +22,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::quarantine::Quarantine;
-use self::queue::{Evictions, QueueState, Verdict};
+use self::queue::{Evictions, Novelty, QueueState};
 use self::view::QueueView;
 use crate::clock::UnixMillis;
 use crate::vod::event::Undecodable;
 
 pub use self::counts::{Counts, Histogram};
 pub use self::record::{
-    Content, ContentKey, MessageKey, QueueIndex, Record, Sighting, StreamsFrom,
+    Content, ContentKey, MessageKey, QueueIndex, QueueSettings, Record, Sighting, StreamsFrom,
+    TranscodeSettings,
 };
-pub use self::snapshot::{Mode, QuarantineEntry, QueueIdentity, QueueSnapshot, Role, Snapshot};
+pub use self::snapshot::{
+    Mode, QuarantineEntry, QueueIdentity, QueueSnapshot, Role, Snapshot, Transcodes,
+};
+pub use self::verdict::{Judgement, Overdue, Stage, Verdict};
 pub use self::view::{Peeked, Reading};
 
 /// Counters of a queue that is no longer watched stay for so long.
@@ -107,10 +112,10 @@ impl Ledger {
             Record::Opened {
                 queue,
                 identity,
-                streams_from,
+                settings,
                 at,
             } => {
-                self.open(*queue, identity, *streams_from, *at);
+                self.open(*queue, identity, *settings, *at);
             }
             Record::Closed { queue, at } => {
                 self.with(*queue, |state, view| {
@@ -144,6 +149,7 @@ impl Ledger {
             Record::Observed { queue, until } => {
                 self.with(*queue, |state, _| state.observe(*until));
             }
+            Record::Judged { .. } | Record::Swept { .. } => {}
         }
     }
 
@@ -206,7 +212,7 @@ impl Ledger {
         &mut self,
         queue: QueueIndex,
         identity: &Arc<QueueIdentity>,
-        streams_from: StreamsFrom,
+        settings: QueueSettings,
         at: UnixMillis,
     ) {
         let place = place(queue);
@@ -224,7 +230,7 @@ impl Ledger {
             self.evictions.add(&state.evictions);
             *state = QueueState::new(Arc::clone(identity), at);
         }
-        state.open(Arc::clone(identity), streams_from, at);
+        state.open(Arc::clone(identity), settings, at);
     }
 
     fn sight(
@@ -239,7 +245,7 @@ impl Ledger {
         };
         let (complete, evictions) = (state.view_complete(at), state.evictions.total());
         for sighting in sightings {
-            let verdict = state.sight(sighting, at);
+            let novelty = state.sight(sighting, at);
             let Content::Undecodable {
                 reason,
                 message_id,
@@ -248,7 +254,7 @@ impl Ledger {
             else {
                 continue;
             };
-            if verdict != Verdict::Counted || state.identity.role == Role::DeadLetter {
+            if novelty != Novelty::Counted || state.identity.role == Role::DeadLetter {
                 continue;
             }
             let entry = QuarantineEntry {
@@ -351,6 +357,7 @@ fn queue_snapshot(state: &QueueState, view: &QueueView, now: UnixMillis) -> Queu
         watched_since: state.watched_since.filter(|_| view_complete),
         view_complete,
         observed_until: state.observed_until,
+        transcodes: None,
         pending: in_hand.messages,
         last_tick: view.last_tick,
     }

@@ -14,8 +14,8 @@ use tracing::{error, info, warn};
 use crate::clock::{ServerClock, UnixMillis};
 use crate::ledger::store::Store;
 use crate::ledger::{
-    Changes, Content, ContentKey, Ledger, MessageKey, QueueIdentity, QueueIndex, Reading, Record,
-    Sighting, Snapshot, StreamsFrom,
+    Changes, Content, ContentKey, Ledger, MessageKey, QueueIdentity, QueueIndex, QueueSettings,
+    Reading, Record, Sighting, Snapshot,
 };
 use crate::mns::Message;
 use crate::vod::decode::decode;
@@ -54,7 +54,7 @@ enum Job {
     Commit(Record, oneshot::Sender<()>),
     Open {
         identity: Arc<QueueIdentity>,
-        streams_from: StreamsFrom,
+        settings: QueueSettings,
         at: UnixMillis,
         done: oneshot::Sender<QueueIndex>,
     },
@@ -123,13 +123,13 @@ impl Recorder {
     pub async fn open(
         &self,
         identity: Arc<QueueIdentity>,
-        streams_from: StreamsFrom,
+        settings: QueueSettings,
         at: UnixMillis,
     ) -> Result<QueueIndex, Stopped> {
         let (done, opened) = oneshot::channel();
         let job = Job::Open {
             identity,
-            streams_from,
+            settings,
             at,
             done,
         };
@@ -205,7 +205,7 @@ impl Writer {
                     // A queue's place depends on all that came before it.
                     Job::Open {
                         identity,
-                        streams_from,
+                        settings,
                         at,
                         done,
                     } => {
@@ -214,7 +214,7 @@ impl Writer {
                         records.push(Record::Opened {
                             queue,
                             identity,
-                            streams_from,
+                            settings,
                             at,
                         });
                         self.write(&mut records, &mut replies).await;

@@ -100,10 +100,8 @@ impl Queue {
             }
         }
         let identity = Arc::clone(&self.config.identity);
-        let streams_from = self.config.streams_from;
-        self.recorder
-            .open(identity, streams_from, self.now())
-            .await?;
+        let settings = self.config.settings;
+        self.recorder.open(identity, settings, self.now()).await?;
         Ok(true)
     }
 

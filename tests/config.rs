@@ -56,7 +56,7 @@ fn a_queue_needs_endpoint_and_name_only() {
     assert_eq!(&*identity.account, "1234");
     assert_eq!(&*identity.region, "cn-shanghai");
     assert_eq!((identity.mode, identity.role), (Mode::Peek, Role::Callback));
-    assert_eq!(queue.streams_from, StreamsFrom::Events);
+    assert_eq!(queue.settings.streams_from, StreamsFrom::Events);
     assert_eq!(queue.account.signature, sign::Version::V2);
     assert_eq!(config.warnings, []);
 }
@@ -451,9 +451,14 @@ fn the_example_loads_and_its_comments_show_defaults() {
                 short.tick,
                 short.long_poll,
                 short.workers,
-                short.streams_from
+                short.settings.streams_from
             ),
-            (full.tick, full.long_poll, full.workers, full.streams_from)
+            (
+                full.tick,
+                full.long_poll,
+                full.workers,
+                full.settings.streams_from
+            )
         );
     }
     assert_eq!(short.quarantine, full.quarantine);

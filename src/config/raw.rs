@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::SingleQueue;
 use super::endpoint::Endpoint;
 use super::node::{Node, Value, describe_text};
 use super::options::Kind;
 use super::problem::{Place, Problem};
 use super::table::{Field, Table, read_endpoint, unexpected};
-use super::{SingleQueue, StreamsFrom};
 use crate::aliyun::sign;
+use crate::ledger::StreamsFrom;
 use crate::ledger::snapshot::{Mode, Role};
 use crate::secret::SecretSource;
 

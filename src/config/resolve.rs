@@ -11,6 +11,7 @@ use super::raw::{Entry, File, QueueOptions};
 use super::table::Field;
 use super::{Config, Discovery, Endpoint, MAX_QUEUES, Quarantine, QueueConfig};
 use crate::aliyun::sign;
+use crate::ledger::QueueSettings;
 use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
 
 pub(super) const TICK: Duration = Duration::from_mins(1);
@@ -193,7 +194,10 @@ impl EntryReader<'_> {
             tick: options.tick.value().unwrap_or(TICK),
             long_poll: options.long_poll.value().unwrap_or(LONG_POLL),
             workers: options.workers.value().unwrap_or(WORKERS),
-            streams_from: options.streams_from.value().unwrap_or_default(),
+            settings: QueueSettings {
+                streams_from: options.streams_from.value().unwrap_or_default(),
+                ..QueueSettings::default()
+            },
         };
         Some(Resolved {
             place: self.place,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::verdict::Verdict;
 use crate::vod::event::{Definition, EventType, Status, Undecodable};
 use crate::vod::fault::{ErrorCode, Fault};
 
@@ -21,6 +22,9 @@ pub const DELIVERY_BOUNDS: &[u64] = &[
 pub const PROCESSING_BOUNDS: &[u64] = &[
     5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000,
 ];
+
+/// How a whole transcode ended, in the order of [`Counts::transcode`].
+pub const TRANSCODE_STATUSES: [&str; 3] = ["success", "partial", "fail"];
 
 /// A classic histogram with fixed bounds. The sum is kept in whole milliseconds, so that the order of observations
 /// cannot change it.
@@ -53,6 +57,20 @@ pub struct Counts {
     pub streams: Vec<[u64; Status::COUNT]>,
     /// FinishTime - StartTime of output streams by definition ([`TRANSCODE_BOUNDS`]).
     pub stream_seconds: Vec<Histogram>,
+    /// Upload to TranscodeComplete by success, partial, fail ([`TRANSCODE_BOUNDS`]); complete view only.
+    pub transcode: Vec<Histogram>,
+    /// Upload to the first good stream ([`TRANSCODE_BOUNDS`]); complete view only.
+    pub playable: Histogram,
+    /// Upload to the start of the first stream's job, once a video ([`TRANSCODE_BOUNDS`]).
+    pub stream_wait: Histogram,
+    /// Videos that were playable within the objective, and those that were not.
+    pub objective: [u64; 2],
+    /// Transcodes declared stalled.
+    pub stalls: u64,
+    /// Transcodes closed without their callback, by [`Verdict::index`].
+    pub closed: Vec<u64>,
+    /// Answers of VOD about overdue transcodes, by [`Verdict::index`].
+    pub reconciliations: Vec<u64>,
     /// EventTime to EnqueueTime ([`DELIVERY_BOUNDS`]).
     pub delivery: Histogram,
     /// EnqueueTime to first dequeue ([`DELIVERY_BOUNDS`]).
@@ -101,6 +119,13 @@ impl Default for Counts {
             failures: BTreeMap::new(),
             streams: vec![[0; Status::COUNT]; Definition::COUNT],
             stream_seconds: vec![Histogram::new(TRANSCODE_BOUNDS); Definition::COUNT],
+            transcode: vec![Histogram::new(TRANSCODE_BOUNDS); TRANSCODE_STATUSES.len()],
+            playable: Histogram::new(TRANSCODE_BOUNDS),
+            stream_wait: Histogram::new(TRANSCODE_BOUNDS),
+            objective: [0; 2],
+            stalls: 0,
+            closed: vec![0; Verdict::COUNT],
+            reconciliations: vec![0; Verdict::COUNT],
             delivery: Histogram::new(DELIVERY_BOUNDS),
             wait: Histogram::new(DELIVERY_BOUNDS),
             processing: Histogram::new(PROCESSING_BOUNDS),

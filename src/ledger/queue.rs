@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::{Counts, DELIVERY_BOUNDS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS};
 use super::pending::{Pending, PendingTable};
-use super::record::{Content, ContentKey, MessageKey, Sighting, StreamsFrom};
+use super::record::{Content, ContentKey, MessageKey, QueueSettings, Sighting, StreamsFrom};
 use super::seen::Seen;
 use super::snapshot::{Mode, QueueIdentity, Role};
 use super::window::Window;
@@ -58,7 +58,7 @@ pub struct QueueState {
     pub(super) watched_since: Option<UnixMillis>,
     pub(super) changed_at: UnixMillis,
     pub(super) evictions: Evictions,
-    streams_from: StreamsFrom,
+    settings: QueueSettings,
     retention: Option<Duration>,
     deleted: Window<MessageKey, u32>,
     contents: Window<ContentKey, ()>,
@@ -72,7 +72,7 @@ pub struct QueueState {
 
 /// What one sighting turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Novelty {
     /// Seen before.
     Known,
     /// New, and counted.
@@ -95,7 +95,7 @@ impl QueueState {
             watched_since: None,
             changed_at: at,
             evictions: Evictions::default(),
-            streams_from: StreamsFrom::default(),
+            settings: QueueSettings::default(),
             retention: None,
             deleted: Window::new(TABLE_CAPACITY),
             contents: Window::new(TABLE_CAPACITY),
@@ -111,12 +111,12 @@ impl QueueState {
     pub(super) fn open(
         &mut self,
         identity: Arc<QueueIdentity>,
-        streams_from: StreamsFrom,
+        settings: QueueSettings,
         at: UnixMillis,
     ) {
         self.watched_since = (identity.mode == Mode::Consume).then_some(at);
         self.identity = identity;
-        self.streams_from = streams_from;
+        self.settings = settings;
         self.open = true;
         self.opened_at = at;
         self.changed_at = at;
@@ -152,7 +152,7 @@ impl QueueState {
     }
 
     /// Applies one sighting; the caller puts the body of a newly counted undecodable message into quarantine.
-    pub(super) fn sight(&mut self, sighting: &Sighting, at: UnixMillis) -> Verdict {
+    pub(super) fn sight(&mut self, sighting: &Sighting, at: UnixMillis) -> Novelty {
         self.sweep(at);
         let consuming = self.identity.mode == Mode::Consume;
         if let Some(known) = self.last_known(sighting) {
@@ -160,7 +160,7 @@ impl QueueState {
             if consuming {
                 self.take(sighting, at);
             }
-            return Verdict::Known;
+            return Novelty::Known;
         }
         if consuming {
             self.take(sighting, at);
@@ -171,11 +171,11 @@ impl QueueState {
                 .seen
                 .insert(sighting.message, sighting.enqueue_time, count);
             if !self.seen.counts(sighting.enqueue_time) {
-                return Verdict::Baseline;
+                return Novelty::Baseline;
             }
         }
         self.count(sighting, at);
-        Verdict::Counted
+        Novelty::Counted
     }
 
     /// MNS confirmed that a message is deleted.
@@ -283,7 +283,7 @@ impl QueueState {
             let code = event.error.unwrap_or(ErrorCode::None);
             *counts.failures.entry((event.event_type, code)).or_default() += 1;
         }
-        let tells_streams = match self.streams_from {
+        let tells_streams = match self.settings.streams_from {
             StreamsFrom::Events => EventType::StreamTranscodeComplete,
             StreamsFrom::Summary => EventType::TranscodeComplete,
         };

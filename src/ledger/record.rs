@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::QueueIdentity;
+use super::verdict::Judgement;
 use crate::clock::UnixMillis;
-use crate::vod::event::{Event, Undecodable};
+use crate::vod::event::{Event, MediaKey, Undecodable};
 
 /// A queue's place in the ledger, valid for the life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +34,36 @@ pub enum StreamsFrom {
     Events,
     /// The `StreamInfos` of `TranscodeComplete`, where stream events are not subscribed.
     Summary,
+}
+
+/// How the ledger understands a queue's messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueSettings {
+    /// Which event counts output streams.
+    pub streams_from: StreamsFrom,
+    /// When a transcode is overdue.
+    pub transcodes: TranscodeSettings,
+}
+
+/// When a transcode is overdue, and what is expected of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranscodeSettings {
+    /// What every transcode is granted.
+    pub base: Duration,
+    /// What it is granted for each second of media, in thousandths of a second.
+    pub factor_millis: u32,
+    /// What it is granted while the media's duration is unknown.
+    pub unknown_duration: Duration,
+    /// When nobody waits for it any more.
+    pub abandon_after: Duration,
+    /// Every upload is transcoded: one that is not is stalled even before a stream of it was seen.
+    pub expect_every_upload: bool,
+    /// From upload to the first good stream, a bound of [`TRANSCODE_BOUNDS`](super::counts::TRANSCODE_BOUNDS).
+    pub playable_objective: Duration,
+    /// VOD can be asked about overdue transcodes.
+    pub reconciled: bool,
+    /// At most so many videos are remembered, ended ones included.
+    pub max_videos: u32,
 }
 
 /// One delivery of a message, or one look at it.
@@ -82,8 +113,8 @@ pub enum Record {
         queue: QueueIndex,
         /// Who it is.
         identity: Arc<QueueIdentity>,
-        /// Which event counts output streams.
-        streams_from: StreamsFrom,
+        /// How its messages are understood.
+        settings: QueueSettings,
         /// Server time.
         at: UnixMillis,
     },
@@ -135,6 +166,41 @@ pub enum Record {
         /// Up to when, server time.
         until: UnixMillis,
     },
+    /// VOD was asked about overdue transcodes.
+    Judged {
+        /// Where.
+        queue: QueueIndex,
+        /// Server time.
+        at: UnixMillis,
+        /// What its answers mean.
+        judgements: Vec<Judgement>,
+    },
+    /// VOD lists videos that it transcodes, whose uploads may have gone unseen.
+    Swept {
+        /// Where.
+        queue: QueueIndex,
+        /// Server time.
+        at: UnixMillis,
+        /// Each video, and since when it exists.
+        videos: Vec<(MediaKey, UnixMillis)>,
+    },
+}
+
+// === impl TranscodeSettings ===
+
+impl Default for TranscodeSettings {
+    fn default() -> Self {
+        Self {
+            base: Duration::from_mins(15),
+            factor_millis: 2_000,
+            unknown_duration: Duration::from_hours(1),
+            abandon_after: Duration::from_hours(48),
+            expect_every_upload: false,
+            playable_objective: Duration::from_mins(10),
+            reconciled: false,
+            max_videos: 200_000,
+        }
+    }
 }
 
 // === impl MessageKey ===

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::counts::Counts;
+use super::verdict::{Stage, Verdict};
 use crate::clock::UnixMillis;
 use crate::vod::event::Undecodable;
 
@@ -101,10 +102,25 @@ pub struct QueueSnapshot {
     pub view_complete: bool,
     /// Up to which instant all messages enqueued have been seen; none before evidence.
     pub observed_until: Option<UnixMillis>,
+    /// Transcodes under way; none where nothing can be said of them (peek without access to VOD).
+    pub transcodes: Option<Transcodes>,
     /// Messages received and not yet deleted.
     pub pending: u64,
     /// When the last read ended, in server time.
     pub last_tick: Option<UnixMillis>,
+}
+
+/// The transcodes of one queue that have not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transcodes {
+    /// How many, overdue and stalled ones included.
+    pub in_flight: u64,
+    /// When the oldest of them started.
+    pub oldest: Option<UnixMillis>,
+    /// How many are past their deadline, by [`Verdict::index`].
+    pub overdue: [u64; Verdict::COUNT],
+    /// How many are stalled, by [`Stage::index`].
+    pub stalled: [u64; Stage::COUNT],
 }
 
 /// An undecodable message kept for inspection.

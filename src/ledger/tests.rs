@@ -33,7 +33,7 @@ fn open(ledger: &mut Ledger, identity: Arc<QueueIdentity>, at: UnixMillis) -> Qu
         &Record::Opened {
             queue,
             identity,
-            streams_from: StreamsFrom::Events,
+            settings: QueueSettings::default(),
             at,
         },
     );
@@ -551,8 +551,8 @@ proptest! {
     fn a_replay_of_the_records_gives_the_same_ledger(steps in steps()) {
         let mut model = Model::default();
         let identity = identity(Mode::Consume, Role::Callback);
-        let streams_from = StreamsFrom::Events;
-        let mut records = vec![Record::Opened { queue: QUEUE, identity, streams_from, at: BIRTH }];
+        let settings = QueueSettings::default();
+        let mut records = vec![Record::Opened { queue: QUEUE, identity, settings, at: BIRTH }];
         for step in steps {
             let at = BIRTH.plus(Duration::from_secs(5));
             records.push(match step {

@@ -116,7 +116,7 @@ impl Watcher {
         let at = self.clock.now().unwrap_or_else(clock::now);
         let index = self
             .recorder
-            .open(Arc::clone(&identity), config.streams_from, at)
+            .open(Arc::clone(&identity), config.settings, at)
             .await?;
         let queue = Arc::new(Queue {
             config,

@@ -42,6 +42,7 @@ pub(crate) fn consumed(id: &str) -> QueueSnapshot {
         view_complete: true,
         observed_until: Some(NOW.minus(Duration::from_secs(1))),
         pending: 3,
+        transcodes: None,
         last_tick: Some(NOW),
     }
 }
@@ -73,6 +74,7 @@ pub(crate) fn unknown(id: &str) -> QueueSnapshot {
         view_complete: false,
         observed_until: None,
         pending: 0,
+        transcodes: None,
         last_tick: None,
     }
 }
