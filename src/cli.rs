@@ -143,7 +143,9 @@ mod tests {
     fn every_flag_has_its_environment_twin() {
         let root = Cli::command();
         let mut seen = 0;
-        for command in std::iter::once(&root).chain(root.get_subcommands()) {
+        let mut commands = vec![&root];
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
             for arg in command.get_arguments() {
                 let Some(flag) = arg
                     .get_long()

@@ -40,7 +40,7 @@ const TICK: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Address to serve metrics on: HOST:PORT, [IPV6]:PORT, or :PORT for all addresses
+    /// Address to serve metrics on: HOST:PORT with IPv6 in brackets, or :PORT for all addresses
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",

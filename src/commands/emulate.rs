@@ -13,28 +13,65 @@ use crate::signals::Signals;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:0",
+        env = "VOD_CALLBACK_EXPORTER_LISTEN",
+        hide_env_values = true
+    )]
     listen: SocketAddr,
     /// Access key id that clients must use.
-    #[arg(long, value_name = "ID")]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "VOD_CALLBACK_EXPORTER_ACCESS_KEY_ID",
+        hide_env_values = true
+    )]
     access_key_id: String,
     /// Secret that clients must sign with.
-    #[arg(long, value_name = "SECRET")]
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "VOD_CALLBACK_EXPORTER_ACCESS_KEY_SECRET",
+        hide_env_values = true
+    )]
     access_key_secret: String,
     /// Makes the access key a temporary one: requests must carry this security token.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "VOD_CALLBACK_EXPORTER_SECURITY_TOKEN",
+        hide_env_values = true
+    )]
     security_token: Option<String>,
     /// Region that version 4 signatures must name; any if left out.
-    #[arg(long)]
+    #[arg(long, env = "VOD_CALLBACK_EXPORTER_REGION", hide_env_values = true)]
     region: Option<String>,
     /// Account id shown in dead letters.
-    #[arg(long, default_value = "1234567890123456")]
+    #[arg(
+        long,
+        default_value = "1234567890123456",
+        env = "VOD_CALLBACK_EXPORTER_ACCOUNT_ID",
+        hide_env_values = true
+    )]
     account_id: String,
-    /// Queue to create at the start; may be given several times.
-    #[arg(long = "queue", value_name = "NAME")]
+    /// Queue to create at the start; may be given several times, or several with commas between.
+    #[arg(
+        long = "queue",
+        value_name = "NAME",
+        env = "VOD_CALLBACK_EXPORTER_QUEUE",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
     queues: Vec<String>,
     /// Seed of everything random: stripe order, request ids, shares of faults.
-    #[arg(long, default_value_t = 0)]
+    #[arg(
+        long,
+        default_value_t = 0,
+        env = "VOD_CALLBACK_EXPORTER_SEED",
+        hide_env_values = true
+    )]
     seed: u64,
 }
 

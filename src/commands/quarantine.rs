@@ -42,10 +42,20 @@ struct ExportArgs {
     )]
     url: Url,
     /// Directory to write to; it is made if it is not there
-    #[arg(long, value_name = "DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "VOD_CALLBACK_EXPORTER_DIR",
+        hide_env_values = true
+    )]
     dir: PathBuf,
     /// Only messages of the queue with this id
-    #[arg(long, value_name = "ID")]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "VOD_CALLBACK_EXPORTER_QUEUE",
+        hide_env_values = true
+    )]
     queue: Option<String>,
 }
 

@@ -46,7 +46,7 @@ pub struct Args {
         value_parser = parse_mode
     )]
     mode: Option<Mode>,
-    /// Address to serve metrics on: HOST:PORT, [IPV6]:PORT, or :PORT for all addresses
+    /// Address to serve metrics on: HOST:PORT with IPv6 in brackets, or :PORT for all addresses
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
