@@ -12,6 +12,7 @@ pub mod record;
 pub mod seen;
 pub mod snapshot;
 pub mod store;
+pub mod transcodes;
 pub mod verdict;
 pub mod view;
 pub mod window;
@@ -35,6 +36,7 @@ pub use self::record::{
 pub use self::snapshot::{
     Mode, QuarantineEntry, QueueIdentity, QueueSnapshot, Role, Snapshot, Transcodes,
 };
+pub use self::transcodes::TranscodeRow;
 pub use self::verdict::{Judgement, Overdue, Stage, Verdict};
 pub use self::view::{Peeked, Reading};
 
@@ -149,7 +151,19 @@ impl Ledger {
             Record::Observed { queue, until } => {
                 self.with(*queue, |state, _| state.observe(*until));
             }
-            Record::Judged { .. } | Record::Swept { .. } => {}
+            Record::Ticked { queue, at } => {
+                self.with(*queue, |state, _| state.tick(*at));
+            }
+            Record::Judged {
+                queue,
+                at,
+                judgements,
+            } => {
+                self.with(*queue, |state, _| state.judge(*at, judgements));
+            }
+            Record::Swept { queue, at, videos } => {
+                self.with(*queue, |state, _| state.sweep_in(*at, videos));
+            }
         }
     }
 
@@ -177,6 +191,28 @@ impl Ledger {
             .map_or(0, |state| state.pending.len())
     }
 
+    /// Overdue transcodes of a queue, the oldest first.
+    pub fn overdue(&self, queue: QueueIndex) -> impl Iterator<Item = Overdue> {
+        let state = self.queues.get(place(queue)).filter(|state| state.tracks());
+        state
+            .into_iter()
+            .flat_map(|state| state.transcodes.overdue())
+    }
+
+    /// When the last output stream of a queue ended.
+    pub fn last_stream(&self, queue: QueueIndex) -> Option<UnixMillis> {
+        self.queues.get(place(queue))?.transcodes.last_stream()
+    }
+
+    /// Open transcodes of every watched queue with the queue's id, the oldest of each queue first.
+    pub fn transcodes(&self) -> impl Iterator<Item = (&Arc<str>, TranscodeRow)> {
+        let tracked = self
+            .queues
+            .iter()
+            .filter(|state| state.open && state.tracks());
+        tracked.flat_map(|state| state.transcodes.rows().map(|row| (&state.identity.id, row)))
+    }
+
     /// A consistent copy for readers; `now` decides whether a view counts as complete again.
     pub fn snapshot(&self, now: UnixMillis) -> Snapshot {
         let mut queues: Vec<QueueSnapshot> = self
@@ -202,6 +238,13 @@ impl Ledger {
                 ("dedupe", sum(|evictions| evictions.dedupe)),
                 ("quarantine", sum(|evictions| evictions.quarantine)),
                 ("seen", sum(|evictions| evictions.seen)),
+                (
+                    "transcodes",
+                    self.queues
+                        .iter()
+                        .map(|queue| queue.transcodes.evicted())
+                        .sum(),
+                ),
             ],
             quarantine: self.quarantine.entries().cloned().collect(),
             ..Snapshot::default()
@@ -357,7 +400,7 @@ fn queue_snapshot(state: &QueueState, view: &QueueView, now: UnixMillis) -> Queu
         watched_since: state.watched_since.filter(|_| view_complete),
         view_complete,
         observed_until: state.observed_until,
-        transcodes: None,
+        transcodes: state.tracks().then(|| state.transcodes.summary()),
         pending: in_hand.messages,
         last_tick: view.last_tick,
     }

@@ -11,9 +11,11 @@ use super::pending::{Pending, PendingTable};
 use super::record::{Content, ContentKey, MessageKey, QueueSettings, Sighting, StreamsFrom};
 use super::seen::Seen;
 use super::snapshot::{Mode, QueueIdentity, Role};
+use super::transcodes::Transcodes;
+use super::verdict::Judgement;
 use super::window::Window;
 use crate::clock::UnixMillis;
-use crate::vod::event::{Event, EventType, Status, Stream};
+use crate::vod::event::{Event, EventType, MediaKey, Status, Stream};
 use crate::vod::fault::{ErrorCode, fault_of};
 
 /// For how long a deleted message's id and a seen body are remembered.
@@ -58,6 +60,7 @@ pub struct QueueState {
     pub(super) watched_since: Option<UnixMillis>,
     pub(super) changed_at: UnixMillis,
     pub(super) evictions: Evictions,
+    pub(super) transcodes: Transcodes,
     settings: QueueSettings,
     retention: Option<Duration>,
     deleted: Window<MessageKey, u32>,
@@ -95,6 +98,7 @@ impl QueueState {
             watched_since: None,
             changed_at: at,
             evictions: Evictions::default(),
+            transcodes: Transcodes::default(),
             settings: QueueSettings::default(),
             retention: None,
             deleted: Window::new(TABLE_CAPACITY),
@@ -117,6 +121,7 @@ impl QueueState {
         self.watched_since = (identity.mode == Mode::Consume).then_some(at);
         self.identity = identity;
         self.settings = settings;
+        self.transcodes.configure(settings.transcodes);
         self.open = true;
         self.opened_at = at;
         self.changed_at = at;
@@ -144,6 +149,38 @@ impl QueueState {
 
     pub(super) fn observe(&mut self, until: UnixMillis) {
         self.observed_until = self.observed_until.max(Some(until));
+        self.expire(until);
+    }
+
+    /// A peeked queue was read at `at`.
+    pub(super) fn tick(&mut self, at: UnixMillis) {
+        self.expire(at);
+    }
+
+    pub(super) fn judge(&mut self, at: UnixMillis, judgements: &[Judgement]) {
+        self.transcodes.set_complete(self.view_complete(at));
+        for judgement in judgements {
+            self.transcodes.judge(judgement, at, &mut self.counts);
+        }
+    }
+
+    pub(super) fn sweep_in(&mut self, at: UnixMillis, videos: &[(MediaKey, UnixMillis)]) {
+        for (media, since) in videos {
+            self.transcodes.sweep(media, *since, at, &mut self.counts);
+        }
+    }
+
+    /// Whether anything can be said of transcodes: of what is peeked at only if VOD can be asked.
+    pub(super) fn tracks(&self) -> bool {
+        self.identity.role == Role::Callback
+            && (self.identity.mode == Mode::Consume || self.settings.transcodes.reconciled)
+    }
+
+    fn expire(&mut self, until: UnixMillis) {
+        if self.tracks() {
+            self.transcodes.set_complete(self.view_complete(until));
+            self.transcodes.expire(until, until, &mut self.counts);
+        }
     }
 
     /// Whether every message passes through this exporter.
@@ -260,6 +297,10 @@ impl QueueState {
                     self.counts.duplicates += 1;
                 } else {
                     self.count_event(event, sighting.enqueue_time);
+                    if self.tracks() {
+                        self.transcodes.set_complete(self.view_complete(at));
+                        self.transcodes.event(event, at, &mut self.counts);
+                    }
                 }
             }
         }

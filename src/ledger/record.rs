@@ -166,6 +166,13 @@ pub enum Record {
         /// Up to when, server time.
         until: UnixMillis,
     },
+    /// A peeked queue was read: what was due by then, and of which VOD can be asked, is overdue.
+    Ticked {
+        /// Where.
+        queue: QueueIndex,
+        /// Server time.
+        at: UnixMillis,
+    },
     /// VOD was asked about overdue transcodes.
     Judged {
         /// Where.

@@ -1,0 +1,489 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::vod::event::{Definition, Stream};
+use crate::vod::fault::ErrorCode;
+
+/// The instant of the upload in most tests.
+const UPLOAD: i64 = 1_000_000;
+
+fn secs(secs: i64) -> UnixMillis {
+    UnixMillis::from_secs(secs)
+}
+
+fn media(number: u8) -> MediaKey {
+    MediaKey::Hex([number; 16])
+}
+
+fn event(event_type: EventType, status: Status, at: i64) -> Event {
+    Event {
+        event_type,
+        status,
+        event_time: secs(at),
+        media: Some(media(1)),
+        error: None,
+        streams: Vec::new(),
+        duration_millis: None,
+        deletes_media: event_type == EventType::DeleteMediaComplete,
+    }
+}
+
+fn upload() -> Event {
+    event(EventType::FileUploadComplete, Status::Success, UPLOAD)
+}
+
+fn analysis(status: Status, at: i64) -> Event {
+    Event {
+        duration_millis: (status == Status::Success).then_some(60_000),
+        ..event(EventType::VideoAnalysisComplete, status, at)
+    }
+}
+
+fn output(status: Status, start: i64, finish: i64) -> Stream {
+    Stream {
+        definition: Definition::Hd,
+        status,
+        start: Some(secs(start)),
+        finish: Some(secs(finish)),
+        job: None,
+    }
+}
+
+fn stream(status: Status, start: i64, finish: i64) -> Event {
+    Event {
+        streams: vec![output(status, start, finish)],
+        ..event(EventType::StreamTranscodeComplete, status, finish)
+    }
+}
+
+fn end(outputs: Vec<Stream>, at: i64) -> Event {
+    let good = outputs
+        .iter()
+        .any(|output| output.status == Status::Success);
+    let status = if good { Status::Success } else { Status::Fail };
+    Event {
+        streams: outputs,
+        ..event(EventType::TranscodeComplete, status, at)
+    }
+}
+
+struct Queue {
+    transcodes: Transcodes,
+    counts: Counts,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self::with(TranscodeSettings::default())
+    }
+
+    fn with(settings: TranscodeSettings) -> Self {
+        let mut transcodes = Transcodes::default();
+        transcodes.configure(settings);
+        transcodes.set_complete(true);
+        Self {
+            transcodes,
+            counts: Counts::default(),
+        }
+    }
+
+    fn learn(mut self, events: &[Event]) -> Self {
+        for event in events {
+            self.transcodes
+                .event(event, event.event_time, &mut self.counts);
+        }
+        self
+    }
+
+    fn seen_until(mut self, until: i64) -> Self {
+        self.transcodes
+            .expire(secs(until), secs(until), &mut self.counts);
+        self
+    }
+
+    fn judge(mut self, verdict: Verdict, stage: Stage, at: i64) -> Self {
+        let judgement = Judgement {
+            media: media(1),
+            verdict,
+            stage,
+        };
+        self.transcodes
+            .judge(&judgement, secs(at), &mut self.counts);
+        self
+    }
+
+    fn state(&self) -> Option<State> {
+        self.transcodes.table.get(&media(1)).map(Video::state)
+    }
+
+    fn stalled(&self) -> [u64; Stage::COUNT] {
+        self.transcodes.summary().stalled
+    }
+
+    fn overdue(&self, verdict: Verdict) -> u64 {
+        self.transcodes.summary().overdue[verdict.index()]
+    }
+}
+
+#[test]
+fn a_whole_transcode_is_measured_from_its_upload() {
+    let outputs = vec![output(Status::Success, UPLOAD + 40, UPLOAD + 100)];
+    let queue = Queue::new().learn(&[
+        upload(),
+        analysis(Status::Success, UPLOAD + 3),
+        stream(Status::Success, UPLOAD + 40, UPLOAD + 100),
+        end(outputs, UPLOAD + 102),
+    ]);
+    assert_eq!(queue.state(), Some(State::Done));
+    assert_eq!(queue.transcodes.summary().in_flight, 0);
+    let counts = &queue.counts;
+    assert_eq!(
+        (counts.transcode[0].count(), counts.transcode[0].sum_millis),
+        (1, 102_000)
+    );
+    assert_eq!(
+        (counts.playable.count(), counts.playable.sum_millis),
+        (1, 100_000)
+    );
+    assert_eq!(
+        (counts.stream_wait.count(), counts.stream_wait.sum_millis),
+        (1, 40_000)
+    );
+    assert_eq!(counts.objective, [1, 0]);
+}
+
+#[test]
+fn the_deadline_grows_with_the_media_and_is_an_hour_while_nothing_is_known() {
+    let queue = Queue::new().learn(&[upload()]);
+    assert_eq!(queue.transcodes.next_deadline(), Some(secs(UPLOAD + 3_600)));
+    let queue = queue.learn(&[analysis(Status::Success, UPLOAD + 3)]);
+    assert_eq!(
+        queue.transcodes.next_deadline(),
+        Some(secs(UPLOAD + 900 + 2 * 60))
+    );
+    let queue = Queue::new().learn(&[upload(), analysis(Status::Fail, UPLOAD + 3)]);
+    assert_eq!(
+        queue.transcodes.next_deadline(),
+        Some(secs(UPLOAD + 3 + 300))
+    );
+}
+
+#[test]
+fn a_transcode_that_began_and_did_not_end_is_stalled_since_its_deadline() {
+    let known = [
+        upload(),
+        analysis(Status::Success, UPLOAD + 3),
+        stream(Status::Fail, UPLOAD + 5, UPLOAD + 9),
+    ];
+    let deadline = UPLOAD + 900 + 120;
+    let queue = Queue::new().learn(&known).seen_until(deadline - 1);
+    assert_eq!(queue.overdue(Verdict::Stalled), 0);
+    let queue = queue.seen_until(deadline);
+    assert_eq!((queue.stalled(), queue.counts.stalls), ([0, 1], 1));
+    let row = queue.transcodes.rows().next().unwrap();
+    assert_eq!(row.overdue_since, Some(secs(deadline)));
+    let queue = queue.seen_until(deadline + 10_000);
+    assert_eq!(queue.counts.stalls, 1, "once is enough");
+    assert_eq!(queue.counts.objective, [0, 1]);
+    let queue = queue.learn(&[end(
+        vec![output(Status::Success, UPLOAD + 5, deadline + 9)],
+        deadline + 10,
+    )]);
+    assert_eq!(
+        (queue.stalled(), queue.state()),
+        ([0, 0], Some(State::Done))
+    );
+}
+
+#[test]
+fn an_upload_without_a_transcode_is_unknown_unless_every_upload_is_expected_to_have_one() {
+    let queue = Queue::new().learn(&[upload()]).seen_until(UPLOAD + 3_600);
+    assert_eq!(
+        (queue.overdue(Verdict::Unknown), queue.stalled()),
+        (1, [0, 0])
+    );
+    assert_eq!(queue.counts.objective, [0, 0]);
+    let settings = TranscodeSettings {
+        expect_every_upload: true,
+        ..TranscodeSettings::default()
+    };
+    let queue = Queue::with(settings)
+        .learn(&[upload()])
+        .seen_until(UPLOAD + 3_600);
+    assert_eq!((queue.stalled(), queue.counts.objective), ([1, 0], [0, 1]));
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let queue = Queue::new()
+        .learn(&[upload()])
+        .seen_until(UPLOAD + 48 * 3_600);
+    assert_eq!(queue.state(), Some(State::Closed));
+    assert_eq!(queue.counts.closed[Verdict::Abandoned.index()], 1);
+    assert_eq!(queue.transcodes.summary(), Summary::default());
+}
+
+#[test]
+fn a_source_fault_meets_and_misses_no_objective() {
+    let failed = Event {
+        error: Some(ErrorCode::from_vendor("InvalidParameter.ResourceContentBad").unwrap()),
+        ..end(Vec::new(), UPLOAD + 50)
+    };
+    let queue = Queue::new().learn(&[upload(), failed]);
+    assert_eq!(
+        (queue.counts.objective, queue.counts.transcode[2].count()),
+        ([0, 0], 1)
+    );
+    let failed = Event {
+        error: Some(ErrorCode::InternalError),
+        ..end(Vec::new(), UPLOAD + 50)
+    };
+    let queue = Queue::new().learn(&[upload(), failed]);
+    assert_eq!(queue.counts.objective, [0, 1]);
+}
+
+#[test]
+fn a_later_run_opens_the_video_again_but_a_late_event_does_not() {
+    let first = end(
+        vec![output(Status::Fail, UPLOAD + 10, UPLOAD + 20)],
+        UPLOAD + 20,
+    );
+    let queue = Queue::new().learn(&[upload(), first]);
+    assert_eq!(queue.state(), Some(State::Failed));
+    let queue = queue.learn(&[upload(), stream(Status::Fail, UPLOAD + 10, UPLOAD + 20)]);
+    assert_eq!(
+        queue.state(),
+        Some(State::Failed),
+        "late and repeated events open nothing"
+    );
+    let queue = queue.learn(&[stream(Status::Success, UPLOAD + 100, UPLOAD + 130)]);
+    assert_eq!(queue.state(), Some(State::Transcoding));
+    let queue = queue.learn(&[end(
+        vec![output(Status::Success, UPLOAD + 100, UPLOAD + 130)],
+        UPLOAD + 131,
+    )]);
+    assert_eq!(queue.state(), Some(State::Done));
+}
+
+#[test]
+fn a_start_after_its_own_event_opens_no_run_without_end() {
+    let backwards = end(
+        vec![output(Status::Success, UPLOAD + 9_000, UPLOAD + 10)],
+        UPLOAD + 20,
+    );
+    let queue = Queue::new()
+        .learn(&[upload(), backwards])
+        .seen_until(UPLOAD + 40_000);
+    assert_eq!((queue.state(), queue.counts.stalls), (Some(State::Done), 0));
+}
+
+#[test]
+fn an_ended_video_is_remembered_for_a_day() {
+    let queue = Queue::new().learn(&[upload(), end(Vec::new(), UPLOAD + 20)]);
+    let queue = queue.seen_until(UPLOAD + 24 * 3_600);
+    assert_eq!(queue.transcodes.table.len(), 1);
+    let queue = queue.seen_until(UPLOAD + 20 + 24 * 3_600);
+    assert_eq!(queue.transcodes.table.len(), 0);
+}
+
+#[test]
+fn where_vod_can_be_asked_its_word_decides() {
+    let settings = TranscodeSettings {
+        reconciled: true,
+        ..TranscodeSettings::default()
+    };
+    let overdue = || {
+        let known = [upload(), stream(Status::Success, UPLOAD + 5, UPLOAD + 9)];
+        Queue::with(settings)
+            .learn(&known)
+            .seen_until(UPLOAD + 3_600)
+    };
+    assert_eq!(
+        (overdue().overdue(Verdict::Unasked), overdue().stalled()),
+        (1, [0, 0])
+    );
+    let slow = overdue().judge(Verdict::Slow, Stage::Transcode, UPLOAD + 3_700);
+    assert_eq!((slow.overdue(Verdict::Slow), slow.counts.stalls), (1, 0));
+    let stalled = overdue().judge(Verdict::Stalled, Stage::Transcode, UPLOAD + 3_700);
+    assert_eq!((stalled.stalled(), stalled.counts.stalls), ([0, 1], 1));
+    let again = stalled.judge(Verdict::Stalled, Stage::Submit, UPLOAD + 3_800);
+    assert_eq!(
+        (again.stalled(), again.counts.stalls),
+        ([0, 1], 1),
+        "the stage is frozen"
+    );
+    let lost = overdue().judge(Verdict::CallbackLost, Stage::Transcode, UPLOAD + 3_700);
+    assert_eq!(lost.transcodes.summary(), Summary::default());
+    assert_eq!(lost.counts.closed[Verdict::CallbackLost.index()], 1);
+    let late = lost.learn(&[end(
+        vec![output(Status::Success, UPLOAD + 5, UPLOAD + 9)],
+        UPLOAD + 10,
+    )]);
+    assert_eq!(late.state(), Some(State::Done), "a callback after all");
+    assert_eq!(late.transcodes.summary().in_flight, 0);
+}
+
+#[test]
+fn a_verdict_on_what_is_not_overdue_changes_nothing() {
+    let queue = Queue::new()
+        .learn(&[upload()])
+        .judge(Verdict::Deleted, Stage::Submit, UPLOAD + 5);
+    assert_eq!(queue.state(), Some(State::Uploaded));
+}
+
+#[test]
+fn a_full_table_drops_ended_videos_first_and_counts_it() {
+    let settings = TranscodeSettings {
+        max_videos: 3,
+        ..TranscodeSettings::default()
+    };
+    let mut queue = Queue::with(settings);
+    for number in 1..=4 {
+        let mut events = vec![Event {
+            media: Some(media(number)),
+            ..upload()
+        }];
+        if number == 2 {
+            events.push(Event {
+                media: Some(media(2)),
+                ..end(Vec::new(), UPLOAD + 5)
+            });
+        }
+        queue = queue.learn(&events);
+    }
+    assert_eq!(queue.transcodes.evicted(), 1);
+    assert!(queue.transcodes.table.get(&media(2)).is_none());
+    assert_eq!(queue.transcodes.summary().in_flight, 3);
+}
+
+#[test]
+fn what_is_stored_comes_back_as_it_was() {
+    let queue = Queue::new()
+        .learn(&[upload(), stream(Status::Success, UPLOAD + 5, UPLOAD + 9)])
+        .seen_until(UPLOAD + 3_600);
+    let stored = serde_json::to_string(&queue.transcodes).unwrap();
+    let restored: Transcodes = serde_json::from_str(&stored).unwrap();
+    assert_eq!(restored.summary(), queue.transcodes.summary());
+    assert!(restored.rows().eq(queue.transcodes.rows()));
+    assert_eq!(restored.next_deadline(), queue.transcodes.next_deadline());
+}
+
+/// The events of a video's life: up to two runs, with everything that VOD may tell of them.
+fn life() -> impl Strategy<Value = Vec<Event>> {
+    let status = prop_oneof![Just(Status::Success), Just(Status::Fail)];
+    let run = |from: i64| {
+        prop::collection::vec((status.clone(), 0..20_i64, 1..20_i64), 0..3).prop_flat_map(
+            move |outputs| {
+                let outputs: Vec<Stream> = outputs
+                    .into_iter()
+                    .map(|(status, wait, took)| output(status, from + wait, from + wait + took))
+                    .collect();
+                let ended = prop::bool::ANY;
+                (Just(outputs), ended).prop_map(move |(outputs, ended)| {
+                    let mut events: Vec<Event> = outputs
+                        .iter()
+                        .map(|output| Event {
+                            streams: vec![output.clone()],
+                            ..event(
+                                EventType::StreamTranscodeComplete,
+                                output.status,
+                                output.finish.unwrap().0 / 1000,
+                            )
+                        })
+                        .collect();
+                    if ended {
+                        events.push(end(outputs, from + 50));
+                    }
+                    events
+                })
+            },
+        )
+    };
+    let optional = |events: Vec<Event>| prop::sample::subsequence(events.clone(), 0..=events.len());
+    let around = optional(vec![
+        upload(),
+        analysis(Status::Success, UPLOAD + 3),
+        analysis(Status::Fail, UPLOAD + 4),
+        event(
+            EventType::DeleteMediaComplete,
+            Status::Success,
+            UPLOAD + 200,
+        ),
+    ]);
+    (around, run(UPLOAD + 10), run(UPLOAD + 100))
+        .prop_map(|(around, first, second)| [around, first, second].concat())
+}
+
+/// What the life comes to, said without a word about order.
+fn obvious(events: &[Event]) -> (bool, bool) {
+    let deleted = events.iter().any(|event| event.deletes_media);
+    let ends = events
+        .iter()
+        .filter(|event| event.event_type == EventType::TranscodeComplete);
+    let ended = ends.map(|event| event.event_time).max();
+    let started = events
+        .iter()
+        .flat_map(|event| &event.streams)
+        .filter_map(|stream| stream.start)
+        .max();
+    let open = !deleted && ended.is_none_or(|ended| started > Some(ended));
+    (open, deleted)
+}
+
+proptest! {
+    #[test]
+    fn any_order_and_any_repetition_ends_in_the_same_state(
+        (events, shuffled) in life().prop_filter("something happens", |life| !life.is_empty()).prop_flat_map(|life| {
+            let twice = [life.clone(), life.clone()].concat();
+            (Just(life), Just(twice).prop_shuffle())
+        })
+    ) {
+        let until = UPLOAD + 24 * 3_600 - 1;
+        let (open, deleted) = obvious(&events);
+        let told = |events: &[Event]| {
+            let queue = Queue::new().learn(events).seen_until(until);
+            (queue.state(), queue.transcodes.summary(), queue.transcodes.rows().collect::<Vec<_>>())
+        };
+        let (state, summary, rows) = told(&shuffled);
+        prop_assert_eq!(summary.in_flight, u64::from(open));
+        prop_assert_eq!(state == Some(State::Deleted), deleted);
+        if !open {
+            prop_assert_eq!(summary.stalled, [0; Stage::COUNT], "an ended video is never stalled");
+        }
+        prop_assert_eq!((state, summary, rows), told(&events));
+    }
+
+    #[test]
+    fn the_tally_is_what_counting_gives(
+        steps in prop::collection::vec((1..6_u8, 0..7_u8, 0..400_i64), 1..120)
+    ) {
+        let settings = TranscodeSettings { max_videos: 4, ..TranscodeSettings::default() };
+        let mut queue = Queue::with(settings);
+        let mut now = UPLOAD;
+        for (number, what, later) in steps {
+            now += later * 10;
+            let known = Some(media(number));
+            queue = match what {
+                0 => queue.learn(&[Event { media: known, event_time: secs(now), ..upload() }]),
+                1 => queue.learn(&[Event { media: known, ..stream(Status::Success, now - 5, now) }]),
+                2 => queue.learn(&[Event { media: known, ..end(Vec::new(), now) }]),
+                3 => queue.judge(Verdict::Slow, Stage::Transcode, now),
+                4 => queue.judge(Verdict::NotTranscoded, Stage::Submit, now),
+                _ => queue.seen_until(now),
+            };
+            let summary = queue.transcodes.summary();
+            let rows: Vec<TranscodeRow> = queue.transcodes.rows().collect();
+            prop_assert_eq!(summary.in_flight, rows.len() as u64);
+            for verdict in Verdict::ALL {
+                let count = rows.iter().filter(|row| row.verdict == Some(*verdict)).count() as u64;
+                prop_assert_eq!(summary.overdue[verdict.index()], count);
+            }
+            prop_assert!(queue.transcodes.table.len() <= 4);
+        }
+    }
+}
+
+#[test]
+fn a_video_is_small() {
+    assert!(size_of::<Video>() <= 80, "{}", size_of::<Video>());
+}
