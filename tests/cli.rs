@@ -2,11 +2,19 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/world.rs"]
+mod world;
+
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command as StdCommand;
 
 use assert_cmd::Command;
+use process::Process;
 use tempfile::TempDir;
+use world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, World, until};
 
 const CONFIG: &str = "\
 accounts: {main: {access_key_id_env: TEST_ID, access_key_secret_env: TEST_SECRET}}
@@ -226,24 +234,38 @@ fn a_port_in_use_exits_with_1() {
     }
 }
 
-#[test]
-fn consuming_is_said_at_the_start_in_the_form_asked_for() {
-    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("--web.listen-address={}", holder.local_addr().unwrap());
-    let queue = [
-        "--mns.endpoint=http://127.0.0.1:1",
-        "--mns.queue=a",
-        "--mode=consume",
-    ];
-    let (_, _, stderr) = outcome(program(&[&["run", &address], &queue[..]].concat()));
-    assert!(stderr.contains("level=warn"), "{stderr}");
-    assert!(stderr.contains("queue=a"), "{stderr}");
-    let (_, _, stderr) = outcome(program(
-        &[&["--log.format=json", "run", &address], &queue[..]].concat(),
-    ));
-    assert!(stderr.contains("\"level\":\"WARN\""), "{stderr}");
-    let (_, _, stderr) = outcome(program(
-        &[&["run", "--log.level=error", &address], &queue[..]].concat(),
-    ));
-    assert!(!stderr.contains("level="), "{stderr}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consuming_is_said_once_mns_answers_in_the_form_asked_for() {
+    const SAID: &str = "This exporter receives and deletes the messages of this queue.";
+    let world = World::new(51, &["a"], 30);
+    let consuming = |flag: &str| {
+        let mut command = StdCommand::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
+        command
+            .env_clear()
+            .env("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID)
+            .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET)
+            .args(["run", flag, "--mns.queue=a", "--mode=consume"])
+            .args([
+                "--web.listen-address=127.0.0.1:0",
+                &format!("--mns.endpoint={}", world.url),
+            ]);
+        Process::start(command)
+    };
+    let line = consuming("--log.format=logfmt").line(|line| line.contains(SAID));
+    assert!(line.contains("level=warn"), "{line}");
+    assert!(line.contains(" queue=a "), "{line}");
+    assert!(line.contains(&format!("endpoint={}", world.url)), "{line}");
+    let line = consuming("--log.format=json").line(|line| line.contains(SAID));
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&line["level"], &line["queue"]),
+        (&"WARN".into(), &"a".into())
+    );
+
+    let polls = || world.emulator.state().parked_polls;
+    until(|| polls() == 0, || "the others have gone".to_owned()).await;
+    let mut quiet = consuming("--log.level=error");
+    until(|| polls() > 0, || "it consumes".to_owned()).await;
+    quiet.terminate();
+    assert_eq!(quiet.finish(), (Some(0), &[][..]));
 }

@@ -6,67 +6,20 @@
     reason = "helpers of tests panic"
 )]
 
+#[path = "support/told.rs"]
+mod told;
 #[path = "support/world.rs"]
 mod world;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use vod_callback_exporter::emulator::scenario::{QueueTruth, Settings, Table};
+use told::told;
+use vod_callback_exporter::emulator::scenario::Settings;
 use vod_callback_exporter::emulator::{Behaviour, Counters as CountersShown, Fault, FaultRule};
-use vod_callback_exporter::ledger::{Counts, Mode};
-use vod_callback_exporter::vod::event::{Definition, EventType, Status, Undecodable};
-use vod_callback_exporter::vod::fault::Fault as Blame;
+use vod_callback_exporter::ledger::Mode;
 use world::{World, until};
 
 const QUEUE: &str = "q";
-
-/// The exporter's counts in the words of the oracle.
-fn told(counts: &Counts) -> QueueTruth {
-    QueueTruth {
-        messages: counts.messages_seen,
-        duplicates: counts.duplicates,
-        events: table(&counts.events, EventType::ALL, Status::ALL),
-        failures: counts
-            .failures
-            .iter()
-            .fold(Table::new(), |mut table, ((event, code), count)| {
-                table
-                    .entry(event.to_string())
-                    .or_default()
-                    .insert(code.to_string(), *count);
-                table
-            }),
-        faults: table(&counts.faults, EventType::ALL, Blame::ALL),
-        decode_failures: Undecodable::ALL
-            .iter()
-            .zip(&counts.decode_failures)
-            .filter(|(_, count)| **count > 0)
-            .map(|(reason, count)| (reason.to_string(), *count))
-            .collect(),
-        streams: table(&counts.streams, Definition::ALL, Status::ALL),
-    }
-}
-
-fn table<const N: usize>(
-    rows: &[[u64; N]],
-    outer: &[impl ToString],
-    inner: &[impl ToString],
-) -> Table {
-    let mut table = Table::new();
-    for (outer, row) in outer.iter().zip(rows) {
-        let counts: BTreeMap<String, u64> = inner
-            .iter()
-            .zip(row)
-            .filter(|(_, count)| **count > 0)
-            .map(|(inner, count)| (inner.to_string(), *count))
-            .collect();
-        if !counts.is_empty() {
-            table.insert(outer.to_string(), counts);
-        }
-    }
-    table
-}
 
 /// Every fault that a client meets, each in a small share of the calls it can strike.
 fn faults() -> Vec<FaultRule> {

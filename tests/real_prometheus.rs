@@ -96,7 +96,7 @@ fn consumer(emulator: &Emulator) -> (Process, SocketAddr) {
         .args(["--mode=consume", "--web.listen-address=127.0.0.1:0"])
         .env("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
-    let process = Process::start(command);
+    let mut process = Process::start(command);
     let address = process.listening_on("Listening");
     (process, address)
 }

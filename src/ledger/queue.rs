@@ -126,6 +126,10 @@ impl QueueState {
         self.opened_at = at;
         self.changed_at = at;
         self.lost_receives.clear();
+        if self.counts.messages_seen == 0 && self.seen.is_empty() {
+            // Opened by a local clock that may be wrong, and now by the clock of MNS.
+            self.seen = Seen::new(at, TABLE_CAPACITY);
+        }
     }
 
     pub(super) fn close(&mut self, at: UnixMillis) {

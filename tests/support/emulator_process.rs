@@ -22,7 +22,7 @@ impl Emulator {
             .arg(format!("--access-key-id={ACCESS_KEY_ID}"))
             .arg(format!("--access-key-secret={ACCESS_KEY_SECRET}"))
             .args(options);
-        let process = Process::start(command);
+        let mut process = Process::start(command);
         let endpoint = format!("http://{}", process.listening_on("Listening on"));
         Self {
             _process: process,

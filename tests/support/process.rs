@@ -1,8 +1,10 @@
 //! A child process that is watched by its output and ends with the test.
 
+#![allow(dead_code, reason = "no test file needs all of it")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +19,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     lines: Receiver<String>,
+    printed: Vec<String>,
 }
 
 impl Process {
@@ -32,26 +35,72 @@ impl Process {
         let (sender, lines) = channel();
         forward(child.stdout.take(), sender.clone());
         forward(child.stderr.take(), sender);
-        Self { name, child, lines }
+        Self {
+            name,
+            child,
+            lines,
+            printed: Vec::new(),
+        }
     }
 
     /// The address `127.0.0.1:PORT` in the first line that has both `marker` and such an address.
-    pub(crate) fn listening_on(&self, marker: &str) -> SocketAddr {
+    pub(crate) fn listening_on(&mut self, marker: &str) -> SocketAddr {
+        let line = self.line(|line| line.contains(marker) && loopback_address(line).is_some());
+        loopback_address(&line).expect("the line was chosen for its address")
+    }
+
+    /// The first line that fits, of those printed before or to come.
+    pub(crate) fn line(&mut self, fits: impl Fn(&str) -> bool) -> String {
+        if let Some(line) = self.printed.iter().find(|line| fits(line)) {
+            return line.clone();
+        }
         let deadline = Instant::now() + DEADLINE;
-        let mut seen = String::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("{} named no address; it printed:\n{seen}", self.name);
+                panic!(
+                    "{} did not print it; it printed:\n{}",
+                    self.name,
+                    self.printed.join("\n")
+                );
             };
-            if line.contains(marker)
-                && let Some(address) = loopback_address(&line)
-            {
-                return address;
+            self.printed.push(line.clone());
+            if fits(&line) {
+                return line;
             }
-            seen.push_str(&line);
-            seen.push('\n');
         }
+    }
+
+    /// Waits for the end; the exit code and everything that was printed.
+    pub(crate) fn finish(&mut self) -> (Option<i32>, &[String]) {
+        let deadline = Instant::now() + DEADLINE;
+        // Both pipes close with the end.
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            self.printed.push(line);
+        }
+        assert!(Instant::now() < deadline, "{} does not end", self.name);
+        let status = self.child.wait().expect("the child is ours");
+        (status.code(), &self.printed)
+    }
+
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.expect("sh is there").success(), "{kill}");
+    }
+
+    /// How it ended; none while it runs.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the child is ours")
     }
 }
 

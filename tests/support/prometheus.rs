@@ -54,7 +54,7 @@ impl Prometheus {
                 data.path().join("tsdb").display()
             ))
             .arg("--web.listen-address=127.0.0.1:0");
-        let process = Process::start(command);
+        let mut process = Process::start(command);
         let address = process.listening_on("Listening on");
         Self {
             address,
