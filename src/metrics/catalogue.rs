@@ -3,8 +3,11 @@
 //! The exposition takes names, types and HELP texts from here, `docs/metrics.md` is rendered from here, and tests hold
 //! the two against each other, so that a name exists in one place.
 
-use crate::ledger::counts::{DELIVERY_BOUNDS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS};
+use crate::ledger::counts::{
+    DELIVERY_BOUNDS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS, TRANSCODE_STATUSES,
+};
 use crate::ledger::snapshot::Mode;
+use crate::ledger::verdict::{Stage, Verdict};
 use crate::vod::event::{Definition, EventType, Status, Undecodable};
 use crate::vod::fault::{ErrorCode, Fault};
 
@@ -181,6 +184,36 @@ families! {
     TRANSCODE_VIEW_COMPLETE "vod_transcode_view_complete" Kind::Gauge, ["queue"], "min",
         "Whether the exporter sees every message of the queue: 1 or 0; always 0 in peek.",
         "present for every configured queue";
+    STREAM_TRANSCODE_WAIT "vod_stream_transcode_wait_seconds" Kind::Histogram(TRANSCODE), ["queue"], "sum",
+        "Time from upload to the start of the first output stream of a video, in seconds.",
+        "consume only; counts a video once, when its transcode has ended";
+    TRANSCODE_SECONDS "vod_transcode_seconds" Kind::Histogram(TRANSCODE), ["queue" "status"], "sum",
+        "Time from upload to TranscodeComplete, in seconds.",
+        "consume only, where it starts at 0 for success, partial and fail";
+    TIME_TO_PLAYABLE "vod_time_to_playable_seconds" Kind::Histogram(TRANSCODE), ["queue"], "sum",
+        "Time from upload to the first good output stream, in seconds.",
+        "consume only";
+    PLAYABLE_OBJECTIVE "vod_playable_objective_total" Kind::Counter, ["queue" "result"], "sum",
+        "Videos that had a good output stream within the objective, and videos that had none when it passed. Faults of the source and videos that are not transcoded are in neither.",
+        "consume only, where both start at 0";
+    TRANSCODES_IN_FLIGHT "vod_transcodes_in_flight" Kind::Gauge, ["queue"], "max",
+        "Videos whose transcode has not ended, overdue and stalled ones included.",
+        "absent in peek";
+    TRANSCODES_OVERDUE "vod_transcodes_overdue" Kind::Gauge, ["queue" "verdict"], "max",
+        "Videos past their deadline, by what can be said of them.",
+        "absent in peek; all verdicts of open transcodes start at 0";
+    TRANSCODES_STALLED "vod_transcodes_stalled" Kind::Gauge, ["queue" "stage"], "max",
+        "Stalled videos by the stage at which they are stuck. The number to page on.",
+        "absent in peek; all stages start at 0";
+    TRANSCODE_OLDEST "vod_transcode_oldest_in_flight_timestamp_seconds" Kind::Gauge, ["queue"], "min",
+        "When the wait for the oldest transcode in flight began, in Unix seconds.",
+        "absent in peek, and while none is in flight";
+    TRANSCODE_STALLS "vod_transcode_stalls_total" Kind::Counter, ["queue"], "sum",
+        "Transcodes declared stalled.",
+        "absent in peek; starts at 0";
+    TRANSCODES_CLOSED "vod_transcodes_closed_total" Kind::Counter, ["queue" "verdict"], "sum",
+        "Transcodes that were closed without their callback.",
+        "absent in peek; all verdicts that close start at 0";
     BUILD_INFO "vod_callback_exporter_build_info" Kind::Info, ["version"], "max",
         "The running version. Constant 1.",
         "always present";
@@ -275,7 +308,11 @@ pub const LABELS: &[Label] = &[
     Label {
         name: "status",
         meaning: "`Status`, normalised",
-        values: || Status::ALL.iter().map(|value| value.as_str()).collect(),
+        values: || {
+            let statuses = Status::ALL.iter().map(|value| value.as_str());
+            // A whole transcode may succeed in part.
+            statuses.chain([TRANSCODE_STATUSES[1]]).collect()
+        },
     },
     Label {
         name: "error_code",
@@ -303,6 +340,21 @@ pub const LABELS: &[Label] = &[
         values: || Definition::ALL.iter().map(|value| value.as_str()).collect(),
     },
     Label {
+        name: "verdict",
+        meaning: "why a transcode that is overdue has not ended, or how it was closed",
+        values: || Verdict::ALL.iter().map(|value| value.as_str()).collect(),
+    },
+    Label {
+        name: "stage",
+        meaning: "where a stalled video is stuck: before its transcode was submitted, or in it",
+        values: || Stage::ALL.iter().map(|value| value.as_str()).collect(),
+    },
+    Label {
+        name: "result",
+        meaning: "whether the objective was met",
+        values: || OBJECTIVE_RESULTS.to_vec(),
+    },
+    Label {
         name: "table",
         meaning: "table of the state",
         values: Vec::new,
@@ -313,6 +365,9 @@ pub const LABELS: &[Label] = &[
         values: Vec::new,
     },
 ];
+
+/// Values of `result`, in the order of [`crate::ledger::Counts::objective`].
+pub const OBJECTIVE_RESULTS: [&str; 2] = ["good", "bad"];
 
 /// Values of `state`, in the order of [`crate::ledger::QueueSnapshot::depth`].
 pub const MESSAGE_STATES: [&str; 3] = ["active", "inactive", "delayed"];

@@ -3,6 +3,8 @@
 //! What is unknown is left out, what is empty is 0, and label sets that are known in advance start at 0, so that a first
 //! failure is an increase.
 
+mod transcodes;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -45,6 +47,7 @@ pub(super) fn write(snapshot: &Snapshot, skew_millis: Option<i64>, writer: &mut 
     write_message_counts(queues, writer);
     write_events(queues, writer);
     write_streams(queues, writer);
+    transcodes::write(queues, writer);
     write_state(snapshot, skew_millis, writer);
 }
 

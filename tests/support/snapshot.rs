@@ -6,7 +6,7 @@ use std::time::Duration;
 use vod_callback_exporter::clock::UnixMillis;
 use vod_callback_exporter::ledger::counts::{DELIVERY_BOUNDS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS};
 use vod_callback_exporter::ledger::snapshot::{Mode, QuarantineEntry, QueueIdentity, Role};
-use vod_callback_exporter::ledger::{Counts, QueueSnapshot, Snapshot};
+use vod_callback_exporter::ledger::{Counts, QueueSnapshot, Snapshot, Transcodes};
 use vod_callback_exporter::vod::event::{Definition, EventType, Status, Undecodable};
 use vod_callback_exporter::vod::fault::{ErrorCode, Fault};
 
@@ -42,7 +42,12 @@ pub(crate) fn consumed(id: &str) -> QueueSnapshot {
         view_complete: true,
         observed_until: Some(NOW.minus(Duration::from_secs(1))),
         pending: 3,
-        transcodes: None,
+        transcodes: Some(Transcodes {
+            in_flight: 9,
+            oldest: Some(NOW.minus(Duration::from_hours(2))),
+            overdue: [0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0],
+            stalled: [1, 1],
+        }),
         last_tick: Some(NOW),
     }
 }
