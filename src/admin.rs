@@ -7,6 +7,7 @@
 //! | `/-/healthy` | 200 while the process runs |
 //! | `/-/ready` | 200 between start-up and shutdown, else 503 |
 //! | `/api/v1/queues` | identity, live state and sums of every queue |
+//! | `/api/v1/transcodes` | transcodes that have not ended, the oldest first; `?state=in_flight`, `overdue` or `stalled`, `?queue=ID`, `?limit=N`, `?offset=N` |
 //! | `/api/v1/quarantine` | undecodable messages, `?queue=ID`; bodies with `?bodies=1` where the configuration allows it |
 //!
 //! No answer depends on anything remote: everything comes from committed state in memory.
@@ -31,6 +32,7 @@ pub use readiness::Readiness;
 
 use crate::http::serve::{Limits, serve};
 use crate::ledger::Snapshot;
+use crate::ledger::listing::{Listing, Page};
 use crate::metrics::Metrics;
 
 /// What the endpoints read.
@@ -39,6 +41,8 @@ pub trait View: Send + Sync + 'static {
     fn snapshot(&self) -> Snapshot;
     /// Local clock minus the server's, in milliseconds; none before the first answer.
     fn skew_millis(&self) -> Option<i64>;
+    /// A page of transcodes that have not ended.
+    fn transcodes(&self, listing: &Listing) -> Page;
 }
 
 /// Everything that the endpoints need.
@@ -146,7 +150,11 @@ impl Admin {
         let known = path == self.settings.telemetry_path
             || matches!(
                 path,
-                "/" | "/-/healthy" | "/-/ready" | "/api/v1/queues" | "/api/v1/quarantine"
+                "/" | "/-/healthy"
+                    | "/-/ready"
+                    | "/api/v1/queues"
+                    | "/api/v1/quarantine"
+                    | "/api/v1/transcodes"
             );
         let is_api = path.starts_with("/api/");
         if !known {
@@ -173,6 +181,7 @@ impl Admin {
             "/-/healthy" => text(StatusCode::OK, "Healthy.\n"),
             "/-/ready" => self.readiness.answer(),
             "/api/v1/queues" => api::queues(&self.view.snapshot()),
+            "/api/v1/transcodes" => api::transcodes(&self, request.uri.query().unwrap_or_default()),
             "/api/v1/quarantine" => api::quarantine(&self, request.uri.query().unwrap_or_default()),
             _ => landing::answer(&self.view.snapshot(), &self.settings.telemetry_path),
         }

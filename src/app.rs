@@ -14,6 +14,7 @@ use crate::admin::{self, Admin, Readiness};
 use crate::cli::ListenAddress;
 use crate::clock::ServerClock;
 use crate::config::Config;
+use crate::ledger::listing::{Listing, Page};
 use crate::ledger::store::MemoryStore;
 use crate::ledger::{Ledger, Snapshot};
 use crate::metrics::Metrics;
@@ -173,5 +174,9 @@ impl admin::View for View {
 
     fn skew_millis(&self) -> Option<i64> {
         self.clock.skew_millis()
+    }
+
+    fn transcodes(&self, listing: &Listing) -> Page {
+        self.recorder.transcodes(listing)
     }
 }

@@ -43,6 +43,8 @@ pub enum Command {
     CheckConfig(commands::check_config::Args),
     /// See it at work: an emulated MNS, a simulated video platform, and the exporter
     Demo(commands::demo::Args),
+    /// Transcodes of a running exporter that have not ended, overdue or stalled ones only on request
+    Transcodes(commands::transcodes::Args),
     /// Undecodable messages that a running exporter keeps
     Quarantine(commands::quarantine::Args),
     /// Run a local MNS for development and tests
@@ -97,6 +99,7 @@ impl Cli {
             Command::Run(args) => commands::run::execute(&args),
             Command::CheckConfig(args) => commands::check_config::execute(&args),
             Command::Demo(args) => commands::demo::execute(&args),
+            Command::Transcodes(args) => commands::transcodes::execute(&args),
             Command::Quarantine(args) => commands::quarantine::execute(&args),
             Command::Emulate(args) => commands::emulate::execute(args),
         }

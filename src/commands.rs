@@ -9,6 +9,7 @@ pub mod demo;
 pub mod emulate;
 pub mod quarantine;
 pub mod run;
+pub mod transcodes;
 
 /// Threads that run tasks. The work is a few messages at a time and mostly waiting; the second thread keeps probes and
 /// scrapes answered while the first decodes a full batch.

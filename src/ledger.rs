@@ -5,6 +5,7 @@
 //! sees them, so that the ledger never holds, and nobody can ever read from it, what is not committed.
 
 pub mod counts;
+pub mod listing;
 pub mod pending;
 pub mod quarantine;
 pub mod queue;

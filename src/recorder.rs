@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::clock::{ServerClock, UnixMillis};
+use crate::ledger::listing::{Listing, Page};
 use crate::ledger::store::Store;
 use crate::ledger::{
     Changes, Content, ContentKey, Ledger, MessageKey, QueueIdentity, QueueIndex, QueueSettings,
@@ -160,6 +161,11 @@ impl Recorder {
     /// Entries in a queue's pending table, unconfirmed deletes included.
     pub fn pending(&self, queue: QueueIndex) -> usize {
         self.shared.ledger().pending(queue)
+    }
+
+    /// A page of transcodes that have not ended.
+    pub fn transcodes(&self, listing: &Listing) -> Page {
+        self.shared.ledger().list(listing)
     }
 
     /// Whether the store takes records; sources stop receiving while it does not.

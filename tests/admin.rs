@@ -21,8 +21,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use vod_callback_exporter::admin::{Admin, Readiness, Server, Settings, View};
-use vod_callback_exporter::ledger::Snapshot;
+use vod_callback_exporter::ledger::listing::{Listing, Page};
+use vod_callback_exporter::ledger::transcodes::State;
+use vod_callback_exporter::ledger::{Snapshot, Stage, TranscodeRow, Verdict};
 use vod_callback_exporter::metrics::Metrics;
+use vod_callback_exporter::vod::event::MediaKey;
 
 struct Fixed(Mutex<Snapshot>);
 
@@ -33,6 +36,20 @@ impl View for Fixed {
 
     fn skew_millis(&self) -> Option<i64> {
         Some(250)
+    }
+
+    fn transcodes(&self, listing: &Listing) -> Page {
+        let row = TranscodeRow {
+            media: MediaKey::Hex([0xab; 16]),
+            state: State::Transcoding,
+            started: snapshot::NOW,
+            overdue_since: Some(snapshot::NOW),
+            verdict: Some(Verdict::Stalled),
+            stage: Some(Stage::Transcode),
+            duration_seconds: None,
+        };
+        let rows = vec![("vod".into(), row); listing.limit.min(2)];
+        Page { rows, total: 3 }
     }
 }
 
@@ -215,6 +232,7 @@ async fn the_landing_page_escapes_what_it_shows() {
         "/metrics",
         "/api/v1/queues",
         "/api/v1/quarantine",
+        "/api/v1/transcodes",
         "/-/ready",
         "/-/healthy",
     ] {
@@ -248,6 +266,33 @@ async fn queues_are_told_as_json() {
     ] {
         assert!(unknown.is_null());
     }
+}
+
+#[tokio::test]
+async fn transcodes_come_in_pages_and_tell_which_video_it_is() {
+    let running = start(Settings::default());
+    let page = running
+        .get("/api/v1/transcodes?state=stalled&limit=2")
+        .await
+        .json();
+    assert_eq!(
+        (&page["total"], &page["next_offset"]),
+        (&3.into(), &2.into())
+    );
+    let video = &page["transcodes"][0];
+    assert_eq!(video["video_id"], "ab".repeat(16));
+    assert_eq!(
+        (&video["verdict"], &video["stage"]),
+        (&"stalled".into(), &"transcode".into())
+    );
+    assert_eq!(video["overdue_since"], snapshot::NOW.to_string());
+    let last = running
+        .get("/api/v1/transcodes?offset=2&limit=1")
+        .await
+        .json();
+    assert!(last["next_offset"].is_null());
+    let refused = running.get("/api/v1/transcodes?state=late").await;
+    assert_eq!(refused.status, 400);
 }
 
 #[tokio::test]

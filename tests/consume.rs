@@ -139,7 +139,7 @@ async fn streams_are_told_by_events_or_by_the_summary_but_never_by_both() {
     }
     let mut summary = world.queue("summary", Mode::Consume);
     summary.long_poll = Duration::from_secs(1);
-    summary.streams_from = StreamsFrom::Summary;
+    summary.settings.streams_from = StreamsFrom::Summary;
     let app = world.exporter(vec![consume(&world), summary]).await;
     until(
         || world.is_empty(QUEUE) && world.is_empty("summary"),

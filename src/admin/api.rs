@@ -1,5 +1,7 @@
 //! The JSON endpoints. Unknown is `null`; times are RFC 3339 in UTC.
 
+mod transcodes;
+
 use http::StatusCode;
 use serde::Serialize;
 
@@ -8,6 +10,8 @@ use crate::clock::UnixMillis;
 use crate::ledger::snapshot::{Mode, QuarantineEntry, Role};
 use crate::ledger::{Counts, QueueSnapshot, Snapshot};
 use crate::vod::event::Status;
+
+pub(super) use transcodes::transcodes;
 
 #[derive(Serialize)]
 struct Queues<'a> {

@@ -3,6 +3,8 @@
 //! Source: the vendor's event pages ("event types" of ApsaraVideo VOD). VOD has no event for the submission or start of
 //! a transcode, and promises no order.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::fault::ErrorCode;
@@ -206,4 +208,15 @@ pub struct Event {
     pub duration_millis: Option<u64>,
     /// The event says that the media file itself is gone.
     pub deletes_media: bool,
+}
+
+// === impl MediaKey ===
+
+impl fmt::Display for MediaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hex(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }

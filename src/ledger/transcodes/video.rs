@@ -96,6 +96,24 @@ pub enum State {
     Closed,
 }
 
+// === impl State ===
+
+impl State {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uploaded => "uploaded",
+            Self::Analysed => "analysed",
+            Self::Transcoding => "transcoding",
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Deleted => "deleted",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 // === impl Outcome ===
 
 impl Outcome {
