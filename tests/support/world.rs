@@ -57,6 +57,7 @@ impl World {
         let options = Options {
             listen_address: "127.0.0.1:0".parse().unwrap(),
             telemetry_path: "/metrics".to_owned(),
+            state: None,
             seed: 1,
         };
         App::start(
