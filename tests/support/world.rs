@@ -9,6 +9,7 @@ use vod_callback_exporter::config::{AccountConfig, Config, Endpoint, QueueConfig
 use vod_callback_exporter::emulator::scenario::{Platform, Settings, Truth};
 use vod_callback_exporter::emulator::{self, AttributesPatch, Handle, Server};
 use vod_callback_exporter::ledger::Mode;
+use vod_callback_exporter::ledger::store::StateOptions;
 
 pub(crate) const ACCESS_KEY_ID: &str = "test-access-key-id";
 pub(crate) const ACCESS_KEY_SECRET: &str = "test-access-key-secret";
@@ -54,10 +55,19 @@ impl World {
 
     /// An exporter that watches these queues.
     pub(crate) async fn exporter(&self, queues: Vec<QueueConfig>) -> App {
+        self.exporter_with(queues, None).await
+    }
+
+    /// An exporter whose counters survive it.
+    pub(crate) async fn exporter_with(
+        &self,
+        queues: Vec<QueueConfig>,
+        state: Option<StateOptions>,
+    ) -> App {
         let options = Options {
             listen_address: "127.0.0.1:0".parse().unwrap(),
             telemetry_path: "/metrics".to_owned(),
-            state: None,
+            state,
             seed: 1,
         };
         App::start(

@@ -93,6 +93,9 @@ pub(super) fn create(path: &Path) -> Result<(), FileError> {
     .map_err(file_error)?;
     drop(database);
     std::fs::rename(&unfinished, path)?;
+    if let Some(directory) = path.parent() {
+        File::open(directory)?.sync_all()?;
+    }
     Ok(())
 }
 
@@ -326,5 +329,116 @@ impl Store for DiskStore {
 
     fn bytes(&self) -> Option<u64> {
         std::fs::metadata(&self.path).ok().map(|file| file.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ledger::record::QueueIndex;
+
+    fn retention(secs: u64) -> [Record; 1] {
+        [Record::Retention {
+            queue: QueueIndex(0),
+            retention: Duration::from_secs(secs),
+        }]
+    }
+
+    fn fresh(directory: &Path) -> (PathBuf, DiskStore) {
+        let path = directory.join("state.redb");
+        create(&path).unwrap();
+        let (store, contents) = open(&path);
+        assert_eq!(contents.unwrap().journal.len(), 0);
+        (path, store.unwrap())
+    }
+
+    fn open(path: &Path) -> (Option<DiskStore>, Result<Contents, FileError>) {
+        match DiskStore::open(path, tempfile::tempfile().unwrap()) {
+            Ok((store, contents)) => (Some(store), Ok(contents)),
+            Err(error) => (None, Err(error)),
+        }
+    }
+
+    fn groups(path: &Path) -> Vec<Vec<Record>> {
+        let journal = open(path).1.unwrap().journal;
+        let decode = |group: &Vec<u8>| codec::decode(group).unwrap();
+        journal.iter().map(decode).collect()
+    }
+
+    #[test]
+    fn a_group_that_became_durable_although_its_commit_failed_is_there_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, mut store) = fresh(directory.path());
+        store.commit(&retention(1)).unwrap();
+        store.commit(&retention(2)).unwrap();
+        // As after a commit whose answer was an error: closed, and the group is not known to be there.
+        store.database = None;
+        store.next -= 1;
+        store.commit(&retention(2)).unwrap();
+        store.commit(&retention(3)).unwrap();
+        drop(store);
+        assert_eq!(
+            groups(&path),
+            [1, 2, 3].map(|secs| retention(secs).to_vec())
+        );
+    }
+
+    #[test]
+    fn another_file_in_its_place_is_not_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, mut store) = fresh(directory.path());
+        let older = directory.path().join("older");
+        store.database = None;
+        std::fs::copy(&path, &older).unwrap();
+        for secs in 1..4 {
+            store.commit(&retention(secs)).unwrap();
+        }
+        store.database = None;
+        std::fs::rename(&older, &path).unwrap();
+        let refused = store.commit(&retention(4)).unwrap_err();
+        assert_eq!(refused.kind(), "replaced", "{refused}");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(store.commit(&retention(4)).unwrap_err().kind(), "io");
+        assert!(!path.exists(), "no file appears out of nothing");
+    }
+
+    #[test]
+    fn a_later_format_is_told_apart_from_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, store) = fresh(directory.path());
+        let database = store.database.unwrap();
+        write(&database, |transaction| {
+            transaction.open_table(NUMBERS)?.insert(FORMAT, 9)?;
+            Ok(())
+        })
+        .unwrap();
+        drop(database);
+        let found = open(&path).1.unwrap_err();
+        assert!(matches!(found, FileError::Version { found: 9 }), "{found}");
+    }
+
+    #[test]
+    fn a_checkpoint_is_due_when_the_journal_outgrows_it_and_the_file_stays_small() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, mut store) = fresh(directory.path());
+        let many: Vec<Record> = (0..20_000).flat_map(retention).collect();
+        let ledger = vec![7; 300_000];
+        let mut checkpoints = 0;
+        for _ in 0..100 {
+            store.commit(&many).unwrap();
+            if store.checkpoint_due() {
+                store.checkpoint(&ledger).unwrap();
+                checkpoints += 1;
+                assert!(!store.checkpoint_due());
+            }
+        }
+        assert!(checkpoints > 3, "{checkpoints}");
+        let bytes = store.bytes().unwrap();
+        assert!(bytes < 12 << 20, "{bytes}");
+        drop(store);
+        let contents = open(&path).1.unwrap();
+        assert_eq!(contents.checkpoint.unwrap(), ledger);
     }
 }
