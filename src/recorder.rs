@@ -218,7 +218,7 @@ impl Writer {
                         at,
                         done,
                     } => {
-                        self.write(&mut records, &mut replies).await;
+                        self.write(&mut records, &mut replies);
                         let queue = self.shared.ledger().place_for(&identity, at);
                         records.push(Record::Opened {
                             queue,
@@ -226,22 +226,22 @@ impl Writer {
                             settings,
                             at,
                         });
-                        self.write(&mut records, &mut replies).await;
+                        self.write(&mut records, &mut replies);
                         // The caller may have given up waiting: its queue is closed by whoever stopped it.
                         _ = done.send(queue);
                     }
                 }
             }
-            self.write(&mut records, &mut replies).await;
+            self.write(&mut records, &mut replies);
         }
     }
 
     /// Makes records durable, applies them, and tells those who wait.
-    async fn write(&mut self, records: &mut Vec<Record>, replies: &mut Vec<oneshot::Sender<()>>) {
+    fn write(&mut self, records: &mut Vec<Record>, replies: &mut Vec<oneshot::Sender<()>>) {
         if records.is_empty() {
             return;
         }
-        self.make_durable(records).await;
+        self.make_durable(records);
         let mut changes = Changes::default();
         {
             let mut ledger = self.shared.ledger();
@@ -271,12 +271,13 @@ impl Writer {
         *lock(&self.shared.state_bytes) = self.store.bytes();
     }
 
-    async fn make_durable(&mut self, records: &[Record]) {
+    fn make_durable(&mut self, records: &[Record]) {
         while let Err(error) = self.store.commit(records) {
             if self.shared.writable.send_replace(false) {
                 error!(kind = error.kind(), %error, "Receiving stops: the state cannot be written.");
             }
-            tokio::time::sleep(RETRY).await;
+            // Only a durable store fails, and it has a thread of its own, which outlives the runtime's timers.
+            thread::sleep(RETRY);
         }
         if !self.shared.writable.send_replace(true) {
             info!("Receiving goes on: the state can be written again.");

@@ -10,6 +10,7 @@
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/world.rs"]
+#[expect(dead_code, reason = "the exporter is a process here")]
 mod world;
 
 use std::collections::BTreeMap;
@@ -24,8 +25,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
-use vod_callback_exporter::emulator::Handle;
 use vod_callback_exporter::emulator::scenario::{Platform, QueueTruth, Settings, Table, Truth};
+use vod_callback_exporter::emulator::{Behaviour, Handle};
 use world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, World, until};
 
 const QUEUE: &str = "q";
@@ -214,6 +215,10 @@ async fn kill_9_neither_forgets_nor_counts_twice() {
     eprintln!("{SEED}={seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
     let world = World::new(seed, &[QUEUE], 2);
+    world.emulator.set_behaviour(Behaviour {
+        limit_message_size: false,
+        ..Behaviour::default()
+    });
     let state = tempfile::tempdir().unwrap();
     let scraper = Arc::new(Scraper::default());
     let (loading, scraping) = (CancellationToken::new(), CancellationToken::new());

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use assert_cmd::Command as Checked;
 use tempfile::TempDir;
-use vod_callback_exporter::emulator::Operation;
 use vod_callback_exporter::emulator::scenario::Settings;
+use vod_callback_exporter::emulator::{Behaviour, Operation};
 use vod_callback_exporter::ledger::store::StateOptions;
 use vod_callback_exporter::ledger::{Mode, Snapshot};
 use world::{World, until};
@@ -83,6 +83,10 @@ async fn a_full_disk_stops_receiving_and_loses_nothing() {
         reset: false,
     };
     let world = World::new(3, &[QUEUE], 5);
+    world.emulator.set_behaviour(Behaviour {
+        limit_message_size: false,
+        ..Behaviour::default()
+    });
     let mut queue = world.queue(QUEUE, Mode::Consume);
     queue.long_poll = Duration::from_secs(1);
     queue.tick = Duration::from_secs(1);
@@ -117,7 +121,8 @@ async fn a_full_disk_stops_receiving_and_loses_nothing() {
         "{before} were committed before it was full"
     );
     // Long enough for several attempts to write, and for more receives if there were any.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let later = world.emulator.now().plus(Duration::from_secs(3));
+    until(|| world.emulator.now() > later, String::new).await;
     assert!(!*writable.borrow());
     assert_eq!(
         seen(&recorder.snapshot()),
@@ -144,6 +149,11 @@ async fn a_full_disk_stops_receiving_and_loses_nothing() {
     let redeliveries = totals.received - totals.first_received;
     assert_eq!(snapshot.queues[0].counts.redeliveries, redeliveries);
     drop(recorder);
+    drop(writable);
+    // The writer's thread ends once nobody can send to it.
+    let lock = fs::File::open(state.path.join("lock")).unwrap();
+    until(|| lock.try_lock().is_ok(), || "still locked".to_owned()).await;
+    drop(lock);
 
     let opens = || world.exporter_with(queues.clone(), Some(state.clone()));
     let again = opens().await;
@@ -161,6 +171,8 @@ fn run(state: &Path, more: &[&str]) -> String {
         .arg("--mns.endpoint=http://127.0.0.1:9")
         .arg(format!("--state.path={}", state.display()))
         .args(more)
+        .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "id")
+        .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret")
         .assert()
         .code(1);
     String::from_utf8(output.get_output().stderr.clone()).unwrap()
