@@ -12,10 +12,10 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin, Readiness};
 use crate::cli::ListenAddress;
-use crate::clock::ServerClock;
+use crate::clock::{self, ServerClock};
 use crate::config::Config;
 use crate::ledger::listing::{Listing, Page};
-use crate::ledger::store::MemoryStore;
+use crate::ledger::store::{self, MemoryStore, StateOptions, Store};
 use crate::ledger::{Ledger, Snapshot};
 use crate::metrics::Metrics;
 use crate::recorder::{self, Recorder};
@@ -33,6 +33,8 @@ pub struct Options {
     pub listen_address: ListenAddress,
     /// Path of the metrics.
     pub telemetry_path: String,
+    /// Where counters survive a restart; in memory only if none.
+    pub state: Option<StateOptions>,
     /// Spreads ticks and backoffs.
     pub seed: u64,
 }
@@ -70,6 +72,34 @@ pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What was counted before, and where it goes on.
+fn state(
+    options: Option<&StateOptions>,
+    quarantine_bytes: u64,
+) -> anyhow::Result<(Ledger, Box<dyn Store>)> {
+    let Some(options) = options else {
+        info!("Counters live in memory: they start at zero with each start.");
+        return Ok((Ledger::new(quarantine_bytes), Box::new(MemoryStore)));
+    };
+    let opened = store::open(options, quarantine_bytes, clock::now())?;
+    if let Some(moved_to) = &opened.moved_to {
+        warn!(moved_to = %moved_to.display(), "The state was moved aside: counters start at zero.");
+    }
+    if let Some(fell_from) = opened.fell_from {
+        warn!(
+            path = %options.path.display(),
+            last_generation = fell_from,
+            "The state is older than the one that was here last: what was deleted from the queues since is not counted."
+        );
+    }
+    info!(
+        path = %options.path.display(),
+        generation = opened.generation,
+        "Counters go on from the state."
+    );
+    Ok((opened.ledger, opened.store))
+}
+
 // === impl App ===
 
 impl App {
@@ -80,9 +110,8 @@ impl App {
         let address = server.local_addr();
         let clock = Arc::new(ServerClock::default());
         let metrics = Arc::new(Metrics::new().context("cannot register metrics")?);
-        let ledger = Ledger::new(config.quarantine.max_bytes);
-        let recorder = recorder::start(ledger, Box::new(MemoryStore), Arc::clone(&clock));
-        info!("Counters live in memory: they start at zero with each start.");
+        let (ledger, store) = state(options.state.as_ref(), config.quarantine.max_bytes)?;
+        let recorder = recorder::start(ledger, store, Arc::clone(&clock));
 
         let readiness = Readiness::default();
         let view = View {

@@ -52,6 +52,8 @@ pub struct Ledger {
     queues: Vec<QueueState>,
     quarantine: Quarantine,
     evictions: Evictions,
+    /// The latest instant of any record.
+    latest: UnixMillis,
     #[serde(skip)]
     views: Vec<QueueView>,
 }
@@ -91,8 +93,16 @@ impl Ledger {
             queues: Vec::new(),
             quarantine: Quarantine::new(quarantine_bytes),
             evictions: Evictions::default(),
+            latest: UnixMillis::default(),
             views: Vec::new(),
         }
+    }
+
+    /// A ledger as it was stored, with views of which nothing is known.
+    #[must_use]
+    pub(in crate::ledger) fn loaded(mut self) -> Self {
+        self.views = vec![QueueView::default(); self.queues.len()];
+        self
     }
 
     /// The place of a queue: its own if it was watched before, else a free one.
@@ -111,6 +121,7 @@ impl Ledger {
 
     /// Applies one committed record, and adds to `changes` what is worth a line in the log.
     pub fn apply(&mut self, record: &Record, changes: &mut Changes) {
+        self.latest = self.latest.max(record.at().unwrap_or_default());
         match record {
             Record::Opened {
                 queue,
@@ -165,6 +176,7 @@ impl Ledger {
             Record::Swept { queue, at, videos } => {
                 self.with(*queue, |state, _| state.sweep_in(*at, videos));
             }
+            Record::Started { quarantine_bytes } => self.start(*quarantine_bytes, changes),
         }
     }
 
@@ -174,15 +186,10 @@ impl Ledger {
     }
 
     /// Messages received and, for all we know, undeleted: MNS slows a consumer that holds 5,000.
-    pub fn in_hand(&self, queue: QueueIndex) -> u64 {
-        let place = place(queue);
-        let state = self.queues.get(place).zip(self.views.get(place));
-        state.map_or(0, |(state, view)| {
-            state
-                .pending
-                .in_hand(view.last_read.unwrap_or_default())
-                .messages
-        })
+    pub fn in_hand(&self, queue: QueueIndex, now: UnixMillis) -> u64 {
+        self.queues
+            .get(place(queue))
+            .map_or(0, |state| state.pending.in_hand(now).messages)
     }
 
     /// Entries in the pending table, unconfirmed deletes included.
@@ -250,6 +257,16 @@ impl Ledger {
             quarantine: self.quarantine.entries().cloned().collect(),
             ..Snapshot::default()
         }
+    }
+
+    fn start(&mut self, quarantine_bytes: u64, changes: &mut Changes) {
+        let evicted = self.quarantine.set_max_bytes(quarantine_bytes);
+        self.evictions.quarantine += evicted;
+        changes.evictions += evicted;
+        for queue in self.queues.iter_mut().filter(|queue| queue.open) {
+            queue.close(self.latest);
+        }
+        self.views = vec![QueueView::default(); self.queues.len()];
     }
 
     fn open(
@@ -374,7 +391,7 @@ fn is_stale(queue: &QueueState, at: UnixMillis) -> bool {
 
 fn queue_snapshot(state: &QueueState, view: &QueueView, now: UnixMillis) -> QueueSnapshot {
     let consume = state.identity.mode == Mode::Consume;
-    let in_hand = state.pending.in_hand(view.last_read.unwrap_or_default());
+    let in_hand = state.pending.in_hand(view.last_read.unwrap_or(now));
     let view_complete = state.view_complete(now);
     QueueSnapshot {
         identity: Arc::clone(&state.identity),

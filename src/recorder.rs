@@ -6,14 +6,16 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use crate::clock::{ServerClock, UnixMillis};
 use crate::ledger::listing::{Listing, Page};
-use crate::ledger::store::Store;
+use crate::ledger::store::{self, Store};
 use crate::ledger::{
     Changes, Content, ContentKey, Ledger, MessageKey, QueueIdentity, QueueIndex, QueueSettings,
     Reading, Record, Sighting, Snapshot,
@@ -110,7 +112,13 @@ pub fn start(ledger: Ledger, store: Box<dyn Store>, clock: Arc<ServerClock>) -> 
         shared: Arc::clone(&shared),
         store,
     };
-    tokio::spawn(writer.run());
+    if writer.store.durable() {
+        // A thread of its own: a disk that is slow must not hold up whoever scrapes or receives.
+        let runtime = Handle::current();
+        thread::spawn(move || runtime.block_on(writer.run()));
+    } else {
+        tokio::spawn(writer.run());
+    }
     Recorder {
         jobs: sender,
         shared,
@@ -155,7 +163,8 @@ impl Recorder {
 
     /// Messages of a queue that were received and, for all we know, are undeleted.
     pub fn in_hand(&self, queue: QueueIndex) -> u64 {
-        self.shared.ledger().in_hand(queue)
+        let now = self.shared.clock.now().unwrap_or_default();
+        self.shared.ledger().in_hand(queue, now)
     }
 
     /// Entries in a queue's pending table, unconfirmed deletes included.
@@ -215,7 +224,7 @@ impl Writer {
                         at,
                         done,
                     } => {
-                        self.write(&mut records, &mut replies).await;
+                        self.write(&mut records, &mut replies);
                         let queue = self.shared.ledger().place_for(&identity, at);
                         records.push(Record::Opened {
                             queue,
@@ -223,22 +232,22 @@ impl Writer {
                             settings,
                             at,
                         });
-                        self.write(&mut records, &mut replies).await;
+                        self.write(&mut records, &mut replies);
                         // The caller may have given up waiting: its queue is closed by whoever stopped it.
                         _ = done.send(queue);
                     }
                 }
             }
-            self.write(&mut records, &mut replies).await;
+            self.write(&mut records, &mut replies);
         }
     }
 
     /// Makes records durable, applies them, and tells those who wait.
-    async fn write(&mut self, records: &mut Vec<Record>, replies: &mut Vec<oneshot::Sender<()>>) {
+    fn write(&mut self, records: &mut Vec<Record>, replies: &mut Vec<oneshot::Sender<()>>) {
         if records.is_empty() {
             return;
         }
-        self.make_durable(records).await;
+        self.make_durable(records);
         let mut changes = Changes::default();
         {
             let mut ledger = self.shared.ledger();
@@ -246,21 +255,35 @@ impl Writer {
                 ledger.apply(record, &mut changes);
             }
         }
-        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        let durable = u64::from(self.store.durable());
+        self.shared.commits.fetch_add(durable, Ordering::Relaxed);
         report(&changes);
         records.clear();
         for done in replies.drain(..) {
             // Nobody waits any more for a commit whose source was stopped.
             _ = done.send(());
         }
+        if self.store.checkpoint_due() {
+            self.checkpoint();
+        }
     }
 
-    async fn make_durable(&mut self, records: &[Record]) {
+    /// Between groups, when the ledger is exactly what the journal says.
+    fn checkpoint(&mut self) {
+        let encoded = store::encode(&self.shared.ledger());
+        if let Err(error) = encoded.and_then(|ledger| self.store.checkpoint(&ledger)) {
+            warn!(kind = error.kind(), %error, "The journal of the state grows on: it could not be replaced.");
+        }
+        *lock(&self.shared.state_bytes) = self.store.bytes();
+    }
+
+    fn make_durable(&mut self, records: &[Record]) {
         while let Err(error) = self.store.commit(records) {
             if self.shared.writable.send_replace(false) {
                 error!(kind = error.kind(), %error, "Receiving stops: the state cannot be written.");
             }
-            tokio::time::sleep(RETRY).await;
+            // Only a durable store fails, and it has a thread of its own, which outlives the runtime's timers.
+            thread::sleep(RETRY);
         }
         if !self.shared.writable.send_replace(true) {
             info!("Receiving goes on: the state can be written again.");

@@ -84,6 +84,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     let options = app::Options {
         listen_address: args.listen_address.clone(),
         telemetry_path: "/metrics".to_owned(),
+        state: None,
         seed: args.seed,
     };
     let app = App::start(config(&url)?, options).await?;

@@ -7,6 +7,7 @@ use crate::cli::{ListenAddress, UsageError};
 use crate::commands::block_on;
 use crate::config::{Config, SingleQueue};
 use crate::ledger::snapshot::Mode;
+use crate::ledger::store::StateOptions;
 
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
@@ -65,6 +66,22 @@ pub struct Args {
         value_parser = parse_telemetry_path
     )]
     telemetry_path: String,
+    /// Directory where counters survive a restart, of this process alone [default: in memory only]
+    #[arg(
+        long = "state.path",
+        value_name = "DIR",
+        env = "VOD_CALLBACK_EXPORTER_STATE_PATH",
+        hide_env_values = true
+    )]
+    state_path: Option<PathBuf>,
+    /// For one start: move the state aside and count from zero
+    #[arg(
+        long = "state.reset",
+        env = "VOD_CALLBACK_EXPORTER_STATE_RESET",
+        hide_env_values = true,
+        requires = "state_path"
+    )]
+    state_reset: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -76,7 +93,7 @@ ALIBABA_CLOUD_SECURITY_TOKEN.
       --mns.endpoint=https://1234.mns.cn-shanghai.aliyuncs.com
   vod-callback-exporter run --config.file=/etc/vod-callback-exporter.yaml
 
-Ends with SIGTERM or SIGINT. Exit codes: 0 ended as asked, 1 cannot listen, 64 bad flags or config.";
+Ends with SIGTERM or SIGINT. Exit codes: 0 ended as asked, 1 cannot listen or open the state, 64 bad flags or config.";
 
 /// Runs until told to end.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
@@ -85,6 +102,10 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let options = app::Options {
         listen_address: args.listen_address.clone(),
         telemetry_path: args.telemetry_path.clone(),
+        state: args.state_path.clone().map(|path| StateOptions {
+            path,
+            reset: args.state_reset,
+        }),
         seed: fastrand::u64(..),
     };
     block_on(app::run(config, options))

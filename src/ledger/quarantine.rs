@@ -34,15 +34,13 @@ impl Quarantine {
         self.next_number += 1;
         self.bytes += entry.size;
         self.entries.push_back(entry);
-        let mut evicted = 0;
-        while self.bytes > self.max_bytes {
-            let Some(oldest) = self.entries.pop_front() else {
-                break;
-            };
-            self.bytes -= oldest.size;
-            evicted += 1;
-        }
-        evicted
+        self.make_room()
+    }
+
+    /// Changes the cap; returns how many messages had to go.
+    pub fn set_max_bytes(&mut self, max_bytes: u64) -> u64 {
+        self.max_bytes = max_bytes;
+        self.make_room()
     }
 
     /// The cap of all bodies together.
@@ -53,5 +51,17 @@ impl Quarantine {
     /// The messages, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &QuarantineEntry> {
         self.entries.iter()
+    }
+
+    fn make_room(&mut self) -> u64 {
+        let mut evicted = 0;
+        while self.bytes > self.max_bytes {
+            let Some(oldest) = self.entries.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.size;
+            evicted += 1;
+        }
+        evicted
     }
 }

@@ -32,6 +32,8 @@ const STRANGERS_TOLERATED: usize = 3;
 const STRANGER_PENALTY: Duration = Duration::from_hours(24);
 /// MNS clocks differ, and a Date has a precision of a second.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+/// A receive of the process before this one may wait at MNS for as long as a long poll can, 30 s, and dequeue for nobody.
+const PREDECESSOR_RECEIVES: Duration = Duration::from_secs(30);
 /// How many lost receives are remembered.
 const LOST_CAPACITY: usize = 256;
 
@@ -49,7 +51,7 @@ pub struct Evictions {
 }
 
 /// Committed state of one queue.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QueueState {
     pub(super) identity: Arc<QueueIdentity>,
     pub(super) open: bool,
@@ -357,7 +359,7 @@ impl QueueState {
     fn suspect_strangers(&mut self, sighting: &Sighting, at: UnixMillis) {
         let first = sighting.first_dequeue_time;
         let ours = sighting.dequeue_count <= 1
-            || first < self.opened_at.plus(CLOCK_TOLERANCE)
+            || first < self.opened_at.plus(PREDECESSOR_RECEIVES + CLOCK_TOLERANCE)
             || self
                 .lost_receives
                 .iter()

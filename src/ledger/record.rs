@@ -13,7 +13,7 @@ use super::verdict::Judgement;
 use crate::clock::UnixMillis;
 use crate::vod::event::{Event, MediaKey, Undecodable};
 
-/// A queue's place in the ledger, valid for the life of the process.
+/// A queue's place in the ledger, the same after a restart with the same state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QueueIndex(pub u32);
 
@@ -191,6 +191,30 @@ pub enum Record {
         /// Each video, and since when it exists.
         videos: Vec<(MediaKey, UnixMillis)>,
     },
+    /// A process begins: no queue is watched until it is opened again.
+    Started {
+        /// Cap of the bodies in quarantine.
+        quarantine_bytes: u64,
+    },
+}
+
+// === impl Record ===
+
+impl Record {
+    /// When it happened, server time; none where nothing says so.
+    pub fn at(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Opened { at, .. }
+            | Self::Closed { at, .. }
+            | Self::Sighted { at, .. }
+            | Self::Deleted { at, .. }
+            | Self::Ticked { at, .. }
+            | Self::Judged { at, .. }
+            | Self::Swept { at, .. } => Some(*at),
+            Self::ReceiveLost { to, .. } => Some(*to),
+            Self::Observed { .. } | Self::Retention { .. } | Self::Started { .. } => None,
+        }
+    }
 }
 
 // === impl TranscodeSettings ===

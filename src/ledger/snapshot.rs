@@ -141,6 +141,5 @@ pub struct QuarantineEntry {
     /// Size of the body as stored in MNS, in bytes.
     pub size: u64,
     /// The body as stored in MNS; none once dropped.
-    #[serde(skip_serializing)]
     pub body: Arc<str>,
 }

@@ -1,6 +1,18 @@
 //! Where records become durable before they are applied.
+//!
+//! A durable store is a journal of groups of records, and a checkpoint of the ledger that replaces the journal once the
+//! journal outgrows it. A start loads the checkpoint and replays the journal through [`Ledger::apply`].
 
+mod codec;
+mod directory;
+mod disk;
+
+use std::path::PathBuf;
+
+use super::Ledger;
 use super::record::Record;
+
+pub use self::directory::{OpenError, Opened, StateOptions, open};
 
 /// Why a group of records is not durable.
 #[derive(Debug, thiserror::Error)]
@@ -8,14 +20,33 @@ pub enum StoreError {
     /// The medium refused: full, read-only, broken.
     #[error("cannot write the state: {0}; receiving stops until it can be written again")]
     Io(#[from] std::io::Error),
+    /// The file is not the one that was written before.
+    #[error(
+        "cannot write the state: {} {found}; receiving stops until the process is started anew or the file is back",
+        path.display()
+    )]
+    Replaced {
+        /// The state file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
 }
 
 /// The seam to durable state.
 ///
-/// A group is all or nothing: after an error none of its records may come back from a later start.
+/// After an error the same group is offered again until it is written, and nobody acts on it before. A group is all or
+/// nothing, and at most once: an attempt that failed and became durable all the same is the one that counts.
 pub trait Store: Send {
     /// Makes a group of records durable.
     fn commit(&mut self, records: &[Record]) -> Result<(), StoreError>;
+
+    /// Whether [`Store::checkpoint`] is worth its cost.
+    fn checkpoint_due(&self) -> bool;
+
+    /// Replaces the journal by an [encoded](encode) ledger, to which exactly the committed records were applied. After an
+    /// error the journal is as it was.
+    fn checkpoint(&mut self, ledger: &[u8]) -> Result<(), StoreError>;
 
     /// Whether what was committed survives a restart.
     fn durable(&self) -> bool;
@@ -28,6 +59,11 @@ pub trait Store: Send {
 #[derive(Debug, Default)]
 pub struct MemoryStore;
 
+/// The form in which a ledger is kept.
+pub fn encode(ledger: &Ledger) -> Result<Vec<u8>, StoreError> {
+    Ok(codec::encode(ledger)?)
+}
+
 // === impl StoreError ===
 
 impl StoreError {
@@ -39,6 +75,7 @@ impl StoreError {
                 std::io::ErrorKind::ReadOnlyFilesystem => "read_only",
                 _ => "io",
             },
+            Self::Replaced { .. } => "replaced",
         }
     }
 }
@@ -50,6 +87,14 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn checkpoint_due(&self) -> bool {
+        false
+    }
+
+    fn checkpoint(&mut self, _ledger: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn durable(&self) -> bool {
         false
     }
@@ -58,3 +103,6 @@ impl Store for MemoryStore {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

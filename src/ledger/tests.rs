@@ -395,15 +395,10 @@ fn what_is_in_hand_leaves_when_its_visibility_timeout_has_passed_and_reads_go_on
         &mut ledger,
         vec![sighting(1, 1, event(1, Status::Success, BIRTH))],
     );
-    let read = |secs| Reading::Received {
-        at: BIRTH.plus(Duration::from_secs(secs)),
-        messages: 1,
-    };
-    ledger.read(QUEUE, read(5));
-    assert_eq!(ledger.in_hand(QUEUE), 1);
-    ledger.read(QUEUE, read(34));
+    let at = |secs| BIRTH.plus(Duration::from_secs(secs));
+    assert_eq!(ledger.in_hand(QUEUE, at(5)), 1);
     assert_eq!(
-        ledger.in_hand(QUEUE),
+        ledger.in_hand(QUEUE, at(34)),
         0,
         "hidden until 33 s: it would have come again"
     );

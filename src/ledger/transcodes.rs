@@ -24,7 +24,7 @@ pub use self::video::State;
 const REMEMBERED: Seconds = 24 * 3600;
 
 /// All transcodes of one queue.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Transcodes {
     settings: TranscodeSettings,
     /// Whether every callback passes through this exporter.

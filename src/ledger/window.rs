@@ -23,6 +23,14 @@ pub struct Window<K, V> {
 
 // === impl Window ===
 
+impl<K: Eq + Hash, V: PartialEq> PartialEq for Window<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+            && self.order == other.order
+            && self.capacity == other.capacity
+    }
+}
+
 impl<K: Copy + Eq + Hash, V> Window<K, V> {
     /// An empty window of at most `capacity` entries.
     pub fn new(capacity: usize) -> Self {

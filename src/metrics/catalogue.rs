@@ -226,6 +226,9 @@ families! {
     STATE_COMMITS "vod_callback_exporter_state_commits_total" Kind::Counter, [], "sum",
         "Groups of records made durable; stays 0 in memory only.",
         "starts at 0";
+    STATE_BYTES "vod_callback_exporter_state_bytes" Kind::Gauge, [], "max",
+        "Size of the state file.",
+        "absent in memory only";
     STATE_EVICTIONS "vod_callback_exporter_state_evictions_total" Kind::Counter, ["table"], "sum",
         "Rows dropped from a table of the state because it was full.",
         "all tables start at 0";

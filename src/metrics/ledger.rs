@@ -219,6 +219,9 @@ fn write_state(snapshot: &Snapshot, skew_millis: Option<i64>, writer: &mut Write
     writer
         .family(&names::STATE_COMMITS)
         .sample(&[], snapshot.commits);
+    writer
+        .family(&names::STATE_BYTES)
+        .sample_known(&[], snapshot.state_bytes);
     let mut family = writer.family(&names::STATE_EVICTIONS);
     for (table, count) in &snapshot.evictions {
         family.sample(&[("table", table)], *count);

@@ -14,6 +14,7 @@ use vod_callback_exporter::clock::ServerClock;
 use vod_callback_exporter::config::{AccountConfig, Config, Endpoint, QueueConfig};
 use vod_callback_exporter::emulator::scenario::{Platform, Settings, Truth};
 use vod_callback_exporter::emulator::{self, AttributesPatch, Handle, Server};
+use vod_callback_exporter::ledger::store::StateOptions;
 use vod_callback_exporter::ledger::{Mode, QueueSnapshot};
 use vod_callback_exporter::mns::{Client, ClientConfig, Observer, Operation};
 
@@ -82,11 +83,20 @@ impl World {
 
     /// An exporter that watches these queues.
     pub(crate) async fn exporter(&self, queues: Vec<QueueConfig>) -> App {
-        exporter(Config {
+        self.exporter_with(queues, None).await
+    }
+
+    /// An exporter whose counters survive it.
+    pub(crate) async fn exporter_with(
+        &self,
+        queues: Vec<QueueConfig>,
+        state: Option<StateOptions>,
+    ) -> App {
+        let config = Config {
             queues,
             ..Config::default()
-        })
-        .await
+        };
+        exporter_with(config, state).await
     }
 
     /// Whether nothing is left in a queue, visible or not.
@@ -179,9 +189,14 @@ pub(crate) fn client(url: &str, id: &str, secret: &str) -> Client {
 
 /// An exporter with this config.
 pub(crate) async fn exporter(config: Config) -> App {
+    exporter_with(config, None).await
+}
+
+async fn exporter_with(config: Config, state: Option<StateOptions>) -> App {
     let options = Options {
         listen_address: "127.0.0.1:0".parse().unwrap(),
         telemetry_path: "/metrics".to_owned(),
+        state,
         seed: 1,
     };
     App::start(config, options).await.unwrap()

@@ -40,19 +40,13 @@ impl Table {
 
     /// Takes a video out to change it; put it back with [`Table::insert`].
     pub(super) fn take(&mut self, media: &MediaKey) -> Option<Video> {
-        let hash = self.hasher.hash_one(media);
-        let is_it =
-            |slot: &Slot| video(&self.slab, *slot).is_some_and(|video| video.media == *media);
-        let slot = *self.by_media.find(hash, is_it)?;
+        let slot = self.find(media)?;
         self.remove(slot)
     }
 
     /// A video to look at.
     pub(super) fn get(&self, media: &MediaKey) -> Option<&Video> {
-        let hash = self.hasher.hash_one(media);
-        let is_it =
-            |slot: &Slot| video(&self.slab, *slot).is_some_and(|video| video.media == *media);
-        video(&self.slab, *self.by_media.find(hash, is_it)?)
+        video(&self.slab, self.find(media)?)
     }
 
     /// Puts a video in, to be looked at again at `wake`.
@@ -118,6 +112,13 @@ impl Table {
             .filter_map(|(_, slot)| video(&self.slab, *slot))
     }
 
+    fn find(&self, media: &MediaKey) -> Option<Slot> {
+        let hash = self.hasher.hash_one(media);
+        let is_it =
+            |slot: &Slot| video(&self.slab, *slot).is_some_and(|video| video.media == *media);
+        self.by_media.find(hash, is_it).copied()
+    }
+
     fn remove(&mut self, slot: Slot) -> Option<Video> {
         let video = self.slab.get_mut(index(slot))?.take()?;
         let wake = self.wakes.get(index(slot)).copied().unwrap_or_default();
@@ -131,6 +132,24 @@ impl Table {
         self.by_age.remove(&(video.started(), slot));
         self.free.push(slot);
         Some(video)
+    }
+}
+
+impl PartialEq for Table {
+    /// The same videos with the same wakes; where each lies in the slab is nobody's concern.
+    fn eq(&self, other: &Self) -> bool {
+        let mine = || {
+            self.slab
+                .iter()
+                .zip(&self.wakes)
+                .filter_map(|(video, wake)| Some((video.as_ref()?, wake)))
+        };
+        let theirs = |media: &MediaKey| {
+            let slot = other.find(media)?;
+            Some((video(&other.slab, slot)?, other.wakes.get(index(slot))?))
+        };
+        self.len() == other.len()
+            && mine().all(|(video, wake)| theirs(&video.media) == Some((video, wake)))
     }
 }
 
