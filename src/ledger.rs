@@ -152,16 +152,10 @@ impl Ledger {
         self.with(queue, |_, view| view.read(reading));
     }
 
-    /// Messages received and, for all we know, undeleted: MNS slows a consumer that holds 5,000.
-    pub fn in_hand(&self, queue: QueueIndex) -> u64 {
-        let place = place(queue);
-        let state = self.queues.get(place).zip(self.views.get(place));
-        state.map_or(0, |(state, view)| {
-            state
-                .pending
-                .in_hand(view.last_read.unwrap_or_default())
-                .messages
-        })
+    /// Messages received and, for all we know, still hidden and undeleted at `now`: MNS slows a consumer that holds 5,000.
+    pub fn in_hand(&self, queue: QueueIndex, now: UnixMillis) -> u64 {
+        let state = self.queues.get(place(queue));
+        state.map_or(0, |state| state.pending.in_hand(now).messages)
     }
 
     /// Entries in the pending table, unconfirmed deletes included.

@@ -154,7 +154,8 @@ impl Recorder {
 
     /// Messages of a queue that were received and, for all we know, are undeleted.
     pub fn in_hand(&self, queue: QueueIndex) -> u64 {
-        self.shared.ledger().in_hand(queue)
+        let now = self.shared.clock.now().unwrap_or_default();
+        self.shared.ledger().in_hand(queue, now)
     }
 
     /// Entries in a queue's pending table, unconfirmed deletes included.
