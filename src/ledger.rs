@@ -185,11 +185,10 @@ impl Ledger {
         self.with(queue, |_, view| view.read(reading));
     }
 
-    /// Messages received and, for all we know, undeleted: MNS slows a consumer that holds 5,000.
+    /// Messages received and, for all we know, still hidden and undeleted at `now`: MNS slows a consumer that holds 5,000.
     pub fn in_hand(&self, queue: QueueIndex, now: UnixMillis) -> u64 {
-        self.queues
-            .get(place(queue))
-            .map_or(0, |state| state.pending.in_hand(now).messages)
+        let state = self.queues.get(place(queue));
+        state.map_or(0, |state| state.pending.in_hand(now).messages)
     }
 
     /// Entries in the pending table, unconfirmed deletes included.

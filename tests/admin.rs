@@ -232,7 +232,7 @@ async fn the_landing_page_escapes_what_it_shows() {
         "/metrics",
         "/api/v1/queues",
         "/api/v1/quarantine",
-        "/api/v1/transcodes",
+        "/api/v1/transcodes?state=overdue",
         "/-/ready",
         "/-/healthy",
     ] {

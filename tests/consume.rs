@@ -101,8 +101,8 @@ async fn a_consumer_beside_us_makes_the_view_incomplete() {
     )
     .await;
     assert!(told_of(&app, QUEUE).view_complete);
-    // Our receives fail, and somebody else's do not.
-    world.emulator.advance(Duration::from_secs(10));
+    // Our receives fail, and somebody else's do not, long after any that a process before us may have left.
+    world.emulator.advance(Duration::from_secs(40));
     world.emulator.set_faults(vec![
         FaultRule::always(Fault::TooManyRequests).on(Operation::BatchReceiveMessage),
     ]);

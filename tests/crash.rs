@@ -2,9 +2,11 @@
 //! was sent.
 
 #![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "helpers of tests panic and print"
+    reason = "helpers of tests panic and print, and the seed comes from the environment"
 )]
 
 #[path = "support/process.rs"]
@@ -125,7 +127,7 @@ fn is_counter(series: &str) -> bool {
 fn table(samples: &Samples, family: &str, outer: &str, inner: &str) -> Table {
     let mut table = Table::new();
     for (labels, count) in family_of(samples, family) {
-        let of = |name: &str| labels.get(name).unwrap().clone();
+        let of = |name: &str| labels[name].clone();
         table.entry(of(outer)).or_default().insert(of(inner), count);
     }
     table

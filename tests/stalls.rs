@@ -21,7 +21,8 @@ use vod_callback_exporter::recorder::sightings;
 
 const QUEUE: QueueIndex = QueueIndex(0);
 const START: UnixMillis = UnixMillis::from_secs(1_800_000_000);
-const VIDEOS: usize = 20_000;
+/// As many as the platform remembers.
+const VIDEOS: usize = 10_000;
 
 /// A platform whose callbacks a ledger consumes, hour by hour.
 struct Days {

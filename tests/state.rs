@@ -1,6 +1,7 @@
 //! The state of a running exporter: a disk that is full, and what a start says of a state that it cannot use.
 
 #![expect(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::print_stderr,
     reason = "helpers of tests panic and print"

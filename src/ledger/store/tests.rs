@@ -408,10 +408,7 @@ fn the_form_of_records_is_pinned() {
     ];
     let hex = |record: &Record| {
         let bytes = codec::encode(record).unwrap();
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+        crate::aliyun::sign::hex(&bytes)
     };
     insta::assert_snapshot!(records.each_ref().map(hex).join("\n"));
 }
