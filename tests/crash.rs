@@ -5,7 +5,6 @@
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::unwrap_used,
-    clippy::print_stderr,
     reason = "helpers of tests panic and print, and the seed comes from the environment"
 )]
 
@@ -173,7 +172,7 @@ fn told(samples: &Samples) -> QueueTruth {
         faults: table(samples, "vod_event_faults_total", "event_type", "fault"),
         decode_failures: family_of(samples, "vod_event_decode_failures_total")
             .into_iter()
-            .map(|(labels, count)| (labels.get("reason").unwrap().clone(), count))
+            .map(|(labels, count)| (labels["reason"].clone(), count))
             .collect(),
         streams: table(
             samples,
