@@ -11,7 +11,6 @@
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/world.rs"]
-#[expect(dead_code, reason = "the exporter is a process here")]
 mod world;
 
 use std::collections::BTreeMap;
