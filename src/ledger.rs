@@ -404,7 +404,7 @@ fn queue_snapshot(state: &QueueState, view: &QueueView, now: UnixMillis) -> Queu
         } else {
             view.oldest_peeked()
         },
-        empty: view.empty,
+        empty: view.empty.filter(|_| view.up != Some(false)),
         progress: view.progress,
         retention: view.retention,
         visibility_timeout: view.visibility_timeout,

@@ -24,6 +24,9 @@ use crate::mns::error::Error;
 use crate::mns::retry::Backoff;
 use crate::recorder::{Recorder, Stopped};
 
+/// From here on the local clock is worth a line in the log.
+const CLOCK_OFF_MILLIS: u64 = 60_000;
+
 /// Messages in one answer, the most that MNS gives.
 const BATCH: usize = 16;
 
@@ -48,6 +51,7 @@ struct State {
     retention: Option<Duration>,
     visibility_timeout: Option<Duration>,
     create_time: Option<UnixMillis>,
+    clock_off: bool,
 }
 
 /// Peeks at or consumes a queue, which is open in the ledger, until it is cancelled.
@@ -175,8 +179,32 @@ impl Queue {
         self.state().visibility_timeout.unwrap_or(DEFAULT)
     }
 
+    /// Says once that the local clock is off, and once that it is right again.
+    fn check_clock(&self) {
+        let Some(skew) = self.clock.skew_millis() else {
+            return;
+        };
+        let off = skew.unsigned_abs() >= CLOCK_OFF_MILLIS;
+        if std::mem::replace(&mut self.state().clock_off, off) == off {
+            return;
+        }
+        if off {
+            warn!(
+                queue = self.id(),
+                skew_seconds = skew / 1000,
+                "The local clock differs from that of MNS: synchronise it (NTP). Beyond 15 min MNS refuses every call."
+            );
+        } else {
+            info!(
+                queue = self.id(),
+                "The local clock agrees with that of MNS again."
+            );
+        }
+    }
+
     /// Notes how a tick or a call ended; the log tells when this changes, the metrics tell each.
     fn ended(&self, error: Option<&Error>) {
+        self.check_clock();
         let kind = error.map(Error::kind);
         self.recorder.read(
             self.index,

@@ -536,3 +536,22 @@ proptest! {
         check_any(&text)?;
     }
 }
+
+#[test]
+fn the_public_and_the_inner_endpoint_of_one_queue_are_one_queue() {
+    let entry = |id: &str, host: &str| {
+        format!("- {{id: {id}, name: q, endpoint: \"https://1.mns.{host}.aliyuncs.com\"}}\n")
+    };
+    let both = |second: &str| {
+        parse(&format!(
+            "{HEAD}queues:\n{}{}",
+            entry("a", "cn-shanghai"),
+            entry("b", second)
+        ))
+    };
+    for second in ["cn-shanghai-internal", "cn-shanghai-vpc"] {
+        let error = both(second).unwrap_err().to_string();
+        assert!(error.contains("is about already"), "{error}");
+    }
+    assert!(both("cn-beijing").is_ok());
+}

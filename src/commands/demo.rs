@@ -97,12 +97,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         async move { driver::run(&platform, &emulator, &working).await }
     };
     tasks.spawn(simulation);
-    tasks.spawn(worker::run(
-        worker::client(&url)?,
-        SHARED,
-        args.seed,
-        working.clone(),
-    ));
+    tasks.spawn(worker::run(worker::client(&url)?, SHARED, working.clone()));
 
     let signal = signals.next().await;
     info!(signal, "Ending the demo.");
@@ -185,7 +180,7 @@ A simulated video platform uploads and transcodes; its callbacks go to an emulat
 
   {OWN:<22} the exporter consumes it: everything is seen
   {SHARED:<22} a worker consumes it and sometimes dies; the exporter only peeks
-  {DEAD_LETTERS:<22} messages that the worker died on {MAX_RECEIVE_COUNT} times
+  {DEAD_LETTERS:<22} messages that the worker died on more than {MAX_RECEIVE_COUNT} times
 
 Within a minute all of these move:
 

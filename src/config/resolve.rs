@@ -109,7 +109,7 @@ fn find_duplicates(entries: &[Resolved], problems: &mut Vec<Problem>) {
     for entry in named {
         let identity = &entry.queue.identity;
         let first = by_name
-            .entry((&identity.endpoint, &identity.mns_queue))
+            .entry((whose(&entry.queue), &identity.mns_queue))
             .or_insert(&entry.place);
         if *first != &entry.place {
             problems.push(entry.place.problem(format!(
@@ -141,12 +141,20 @@ fn find_duplicates(entries: &[Resolved], problems: &mut Vec<Problem>) {
     }
 }
 
+/// Account and region, by which the public and the inner endpoint of one MNS are the same; else the endpoint itself.
+fn whose(queue: &QueueConfig) -> (&str, &str) {
+    let endpoint = &queue.endpoint;
+    endpoint
+        .account()
+        .zip(endpoint.region())
+        .unwrap_or((endpoint.as_str(), ""))
+}
+
 fn overlap(a: &Resolved, b: &Resolved) -> bool {
     let (Some(left), Some(right)) = (&a.prefix, &b.prefix) else {
         return false;
     };
-    a.queue.endpoint == b.queue.endpoint
-        && (left.starts_with(&**right) || right.starts_with(&**left))
+    whose(&a.queue) == whose(&b.queue) && (left.starts_with(&**right) || right.starts_with(&**left))
 }
 
 // === impl EntryReader ===

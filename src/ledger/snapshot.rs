@@ -84,7 +84,7 @@ pub struct QueueSnapshot {
     pub depth_trusted: Option<bool>,
     /// EnqueueTime of the oldest message known; none when empty or unknown.
     pub oldest_message: Option<UnixMillis>,
-    /// The last read found nothing; none before the first.
+    /// The last read found nothing; none before the first, and while the queue cannot be read.
     pub empty: Option<bool>,
     /// Last evidence that somebody dequeues.
     pub progress: Option<UnixMillis>,

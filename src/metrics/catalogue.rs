@@ -120,7 +120,7 @@ families! {
         "absent while the queue is empty or nothing is known";
     QUEUE_EMPTY "mns_queue_empty" Kind::Gauge, ["queue"], "min",
         "Whether the last read found no message: 1 or 0.",
-        "absent until the first read has succeeded";
+        "absent until the first read has succeeded, and while the queue cannot be read";
     QUEUE_PROGRESS "mns_queue_progress_timestamp_seconds" Kind::Gauge, ["queue"], "max",
         "Time of the last evidence that somebody takes messages from the queue, in Unix seconds.",
         "absent before the first evidence";

@@ -14,6 +14,7 @@ use crate::clock::{self, ServerClock};
 use crate::config::{Discovery, QueueConfig};
 use crate::ledger::{QueueIdentity, Record};
 use crate::metrics::Metrics;
+use crate::metrics::catalogue::mode_label;
 use crate::mns::client::Client;
 use crate::recorder::{Recorder, Stopped};
 
@@ -129,7 +130,7 @@ impl Watcher {
             seed,
             state: Mutex::new(State::default()),
         });
-        info!(queue = %identity.id, endpoint = %identity.endpoint, mode = ?identity.mode, "Watching the queue.");
+        info!(queue = %identity.id, endpoint = %identity.endpoint, mode = mode_label(identity.mode), "Watching the queue.");
         let tracker = TaskTracker::new();
         tracker.spawn(self.tracker.track_future(super::run(Arc::clone(&queue))));
         tracker.close();

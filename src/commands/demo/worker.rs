@@ -1,5 +1,6 @@
 //! The demo's worker: consumes a queue, slowly, and dies on some messages before it has deleted its batch.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::{ACCESS_KEY_ID, ACCESS_KEY_SECRET};
 use crate::aliyun::credentials::{Credentials, Provider};
 use crate::aliyun::{sign, transport};
 use crate::clock::ServerClock;
+use crate::mns::Message;
 use crate::mns::client::{Client, ClientConfig, Observer, Operation};
 use crate::mns::xml::MessageBatch;
 
@@ -22,7 +24,16 @@ const WORK: Duration = Duration::from_millis(150);
 /// Until somebody has restarted a dead worker.
 const RESTART: Duration = Duration::from_secs(5);
 /// One message in so many is poison: the worker dies on it each time.
-const POISON: usize = 60;
+const EVERY: u64 = 60;
+/// The first of them, so that somebody who looks sees it within a minute.
+const FIRST: u64 = 3;
+
+/// The messages that the worker dies on.
+#[derive(Default)]
+struct Poison {
+    first_deliveries: u64,
+    ids: HashSet<String>,
+}
 
 /// Counts nothing: only the exporter's own calls are of interest.
 struct Unobserved;
@@ -52,11 +63,12 @@ pub(super) fn client(url: &str) -> anyhow::Result<Client> {
 }
 
 /// Works until cancelled.
-pub(super) async fn run(client: Client, queue: &str, seed: u64, cancelled: CancellationToken) {
+pub(super) async fn run(client: Client, queue: &str, cancelled: CancellationToken) {
+    let mut poison = Poison::default();
     let work = async {
         loop {
             match client.batch_receive(queue, BATCH, LONG_POLL).await {
-                Ok(batch) => work_off(&client, queue, seed, &batch).await,
+                Ok(batch) => work_off(&client, queue, &mut poison, &batch).await,
                 Err(error) if error.is_empty() => {}
                 Err(error) => {
                     warn!(%error, "The demo's worker cannot receive.");
@@ -71,9 +83,9 @@ pub(super) async fn run(client: Client, queue: &str, seed: u64, cancelled: Cance
     }
 }
 
-async fn work_off(client: &Client, queue: &str, seed: u64, batch: &MessageBatch) {
+async fn work_off(client: &Client, queue: &str, poison: &mut Poison, batch: &MessageBatch) {
     for message in batch.iter() {
-        if is_poison(message.body, seed) {
+        if poison.is(&message) {
             warn!(
                 queue,
                 message_id = message.id,
@@ -91,10 +103,19 @@ async fn work_off(client: &Client, queue: &str, seed: u64, batch: &MessageBatch)
     }
 }
 
-fn is_poison(body: &str, seed: u64) -> bool {
-    let sum = body.bytes().map(usize::from).sum::<usize>();
-    sum.wrapping_add(usize::try_from(seed).unwrap_or_default())
-        .is_multiple_of(POISON)
+// === impl Poison ===
+
+impl Poison {
+    /// Whether the worker dies on this message: on the third it ever gets, and on every sixtieth from there.
+    fn is(&mut self, message: &Message<'_>) -> bool {
+        if message.dequeue_count == 1 {
+            self.first_deliveries += 1;
+            if self.first_deliveries % EVERY == FIRST {
+                self.ids.insert(message.id.to_owned());
+            }
+        }
+        self.ids.contains(message.id)
+    }
 }
 
 // === impl Unobserved ===
