@@ -198,6 +198,8 @@ impl EntryReader<'_> {
                 streams_from: options.streams_from.value().unwrap_or_default(),
                 ..QueueSettings::default()
             },
+            forward: None,
+            vod: None,
         };
         Some(Resolved {
             place: self.place,
