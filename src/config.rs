@@ -15,12 +15,14 @@ use crate::secret::SecretSource;
 
 mod accounts;
 mod endpoint;
+mod forward;
 mod node;
 pub mod options;
 mod problem;
 mod raw;
 mod resolve;
 mod table;
+mod transcodes;
 mod value;
 
 pub use endpoint::{Endpoint, EndpointError};
