@@ -225,13 +225,11 @@ impl Pool {
         queue.ended(None);
         let until = oldest.and_then(|oldest| self.state().observed.received(receive, at, oldest));
         self.observe(until).await?;
-        match &queue.target {
-            Some(target) => self.pass_on(target, batch).await,
-            None => {
-                let held = batch.iter().filter_map(|message| Held::of(&message));
-                self.delete(held.collect()).await
-            }
+        if let Some(target) = &queue.target {
+            return self.pass_on(target, batch).await;
         }
+        let held = batch.iter().filter_map(|message| Held::of(&message));
+        self.delete(held.collect()).await
     }
 
     /// Notes an empty answer; false if it came at once, which proves nothing.
