@@ -15,6 +15,7 @@
 //! - [`config`], [`secret`], [`logging`], [`clock`]: the process's surroundings
 //! - [`aliyun`], [`mns`], [`vod`]: what the cloud's products say and mean
 //! - [`source`], [`recorder`], [`ledger`]: from messages to committed truth
+//! - [`reconcile`]: what VOD itself says of overdue transcodes
 //! - [`metrics`], [`admin`], [`http`]: what is shown
 //! - [`emulator`]: a faithful local MNS and a simulated video platform
 
@@ -33,6 +34,7 @@ pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod mns;
+pub mod reconcile;
 pub mod recorder;
 pub mod secret;
 pub mod signals;
