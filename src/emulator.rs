@@ -219,8 +219,7 @@ impl Handle {
 
     /// Adds media that VOD's API tells of, or replaces those of the same id.
     pub fn put_media(&self, media: impl IntoIterator<Item = vod::Media>) {
-        let media = media.into_iter().map(|media| (media.id.clone(), media));
-        self.shared.core().vod.media.extend(media);
+        self.shared.core().vod.put(media);
     }
 
     /// What VOD's `GetMessageCallback` answers from now on.

@@ -62,8 +62,7 @@ pub(super) fn handle(shared: &Shared, method: &str, route: &str, body: &[u8]) ->
         ("POST", "dead-letter") => parse(body).and_then(|change| dead_letter(shared, change)),
         ("POST", "purge") => parse(body).and_then(|change| purge(shared, &change)),
         ("POST", "vod-media") => parse(body).map(|media: Vec<Media>| {
-            let media = media.into_iter().map(|media| (media.id.clone(), media));
-            shared.core().vod.media.extend(media);
+            shared.core().vod.put(media);
             json!({})
         }),
         ("POST", "vod-callback") => parse(body).map(|callback| {

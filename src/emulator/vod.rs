@@ -1,4 +1,4 @@
-//! VOD's OpenAPI over the media of a simulated platform: the read-only calls that tell what became of a transcode.
+//! VOD's API over the media of a simulated platform: the read-only calls that tell what became of a transcode.
 //!
 //! It shares the listener with MNS and is told apart by the `x-acs-action` header or the `Action` parameter of requests
 //! for `/`. Signatures are verified as version 3 (`ACS3-HMAC-SHA256`); the vendor's SDK is the judge of that.

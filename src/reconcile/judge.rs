@@ -182,7 +182,7 @@ impl Judge {
             Finding::Finished(at) => poll.finished(video, at, situation),
             Finding::Running(progress) => {
                 poll.finished = None;
-                poll.running(video, progress, situation)
+                Some(poll.running(video, progress, situation))
             }
         };
         self.found.insert(video.media.clone(), poll);
@@ -221,12 +221,7 @@ impl Poll {
         (heard_until >= ended.plus(CALLBACK_GRACE)).then_some(Verdict::CallbackLost)
     }
 
-    fn running(
-        &mut self,
-        video: &Overdue,
-        progress: u32,
-        situation: &Situation,
-    ) -> Option<Verdict> {
+    fn running(&mut self, video: &Overdue, progress: u32, situation: &Situation) -> Verdict {
         let rose = match self.progress {
             Some(before) if before == progress => {
                 self.same = self.same.saturating_add(1);
@@ -242,21 +237,21 @@ impl Poll {
         let submitted = std::mem::take(&mut self.unsubmitted);
         let was_stalled = video.verdict == Verdict::Stalled && !submitted;
         if rose {
-            Some(Verdict::Slow)
+            Verdict::Slow
         } else if was_stalled {
-            Some(Verdict::Stalled)
+            Verdict::Stalled
         } else if progress == 0 {
             let stuck = waits_too_long(video, situation);
-            Some(if stuck {
+            if stuck {
                 Verdict::Stalled
             } else {
                 Verdict::Waiting
-            })
+            }
         } else if self.same >= STALL_POLLS {
-            Some(Verdict::Stalled)
+            Verdict::Stalled
         } else {
             // It has begun: until three polls agree it is believed to go on.
-            Some(Verdict::Slow)
+            Verdict::Slow
         }
     }
 }

@@ -1,4 +1,4 @@
-//! VOD's OpenAPI, version 2017-03-21: the four read-only calls that tell what became of a transcode.
+//! VOD's API, version 2017-03-21: the four read-only calls that tell what became of a transcode.
 //!
 //! RPC style: `POST /` with the parameters in the query, signed with [`acs3`](crate::aliyun::sign::acs3), answered in
 //! JSON. Nothing is retried here: who asks has a budget, and knows when to ask again.

@@ -81,6 +81,7 @@ impl World {
                 self.emulator.send(&push.queue, &push.body).unwrap();
                 pushed += 1;
             }
+            self.emulator.put_media(platform.take_media());
         }
         platform.truth().clone()
     }

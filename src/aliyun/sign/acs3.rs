@@ -1,4 +1,4 @@
-//! `ACS3-HMAC-SHA256`, version 3 of the signatures of Alibaba Cloud's OpenAPI, which VOD's API takes.
+//! `ACS3-HMAC-SHA256`, version 3 of the signatures of Alibaba Cloud's product APIs; VOD's takes it.
 //!
 //! Unlike MNS's signatures it covers the `Host` header. Every header of the request that is handed in is signed; which
 //! ones must be is for the caller to know: `host`, `content-type` where there is one, and all `x-acs-*`.

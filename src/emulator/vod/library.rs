@@ -1,10 +1,13 @@
 //! The media that VOD knows, each with its whole life: what is true of it is a matter of the instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
+
+/// Media that are kept; those put first leave first.
+const MEDIA_KEPT: usize = 200_000;
 
 /// A media file and its transcode.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -89,8 +92,39 @@ pub struct CallbackSettings {
 /// All media, and the callback configuration.
 #[derive(Debug, Default)]
 pub(in crate::emulator) struct Library {
-    pub(in crate::emulator) media: BTreeMap<String, Media>,
+    media: BTreeMap<String, Media>,
+    order: VecDeque<String>,
     pub(in crate::emulator) callback: CallbackSettings,
+}
+
+// === impl Library ===
+
+impl Library {
+    /// Adds media, or replaces those of the same id.
+    pub(in crate::emulator) fn put(&mut self, media: impl IntoIterator<Item = Media>) {
+        for media in media {
+            let id = media.id.clone();
+            if self.media.insert(id.clone(), media).is_some() {
+                continue;
+            }
+            self.order.push_back(id);
+            if self.order.len() > MEDIA_KEPT
+                && let Some(first) = self.order.pop_front()
+            {
+                self.media.remove(&first);
+            }
+        }
+    }
+
+    /// A media file that is there now.
+    pub(super) fn get(&self, id: &str, now: UnixMillis) -> Option<&Media> {
+        self.media.get(id).filter(|media| media.exists(now))
+    }
+
+    /// All media that are there now.
+    pub(super) fn all(&self, now: UnixMillis) -> impl Iterator<Item = &Media> {
+        self.media.values().filter(move |media| media.exists(now))
+    }
 }
 
 // === impl Media ===

@@ -61,7 +61,7 @@ fn seconds(at: UnixMillis) -> String {
 fn summaries(library: &Library, ids: &[String], now: UnixMillis) -> Value {
     let (mut summaries, mut missing) = (Vec::new(), Vec::new());
     for id in ids {
-        match library.media.get(id).filter(|media| media.exists(now)) {
+        match library.get(id, now) {
             Some(media) => summaries.extend(media.task(now).map(|task| summary(media, task, now))),
             None => missing.push(id),
         }
@@ -97,7 +97,7 @@ fn summary(media: &Media, task: &Task, now: UnixMillis) -> Value {
 fn infos(library: &Library, ids: &[String], now: UnixMillis) -> Value {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for id in ids {
-        match library.media.get(id).filter(|media| media.exists(now)) {
+        match library.get(id, now) {
             Some(media) => found.push(info(media, now)),
             None => missing.push(id),
         }
@@ -132,12 +132,11 @@ fn list(library: &Library, query: &str, now: UnixMillis) -> Result<Value, Refusa
     let statuses = parameter(query, "Status");
     let wanted = |media: &&Media| {
         let status = media.status(now);
-        media.exists(now)
-            && statuses
-                .as_ref()
-                .is_none_or(|statuses| statuses.split(',').any(|wanted| wanted == status))
+        statuses
+            .as_ref()
+            .is_none_or(|statuses| statuses.split(',').any(|wanted| wanted == status))
     };
-    let mut media: Vec<&Media> = library.media.values().filter(wanted).collect();
+    let mut media: Vec<&Media> = library.all(now).filter(wanted).collect();
     media.sort_by_key(|media| media.created);
     if parameter(query, "SortBy").as_deref() != Some("CreationTime:Asc") {
         media.reverse();
