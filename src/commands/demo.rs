@@ -32,9 +32,9 @@ const DEAD_LETTERS: &str = "vod-dead-letters";
 /// Deliveries after which a message is a dead letter.
 const MAX_RECEIVE_COUNT: u32 = 4;
 /// Short, so that what a dead worker held comes again while somebody looks.
-const VISIBILITY_TIMEOUT_SECS: u32 = 10;
+const VISIBILITY_TIMEOUT_SECS: u32 = 4;
 /// Short, so that one sees something soon; a real queue is read once a minute.
-const TICK: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_secs(5);
 
 /// Flags of `demo`.
 #[derive(Debug, clap::Args)]

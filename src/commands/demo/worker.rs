@@ -22,9 +22,9 @@ const LONG_POLL: Duration = Duration::from_secs(5);
 /// Work on one message.
 const WORK: Duration = Duration::from_millis(150);
 /// Until somebody has restarted a dead worker.
-const RESTART: Duration = Duration::from_secs(5);
+const RESTART: Duration = Duration::from_secs(2);
 /// One message in so many is poison: the worker dies on it each time.
-const EVERY: u64 = 60;
+const EVERY: u64 = 25;
 /// The first of them, so that somebody who looks sees it within a minute.
 const FIRST: u64 = 3;
 
@@ -106,7 +106,7 @@ async fn work_off(client: &Client, queue: &str, poison: &mut Poison, batch: &Mes
 // === impl Poison ===
 
 impl Poison {
-    /// Whether the worker dies on this message: on the third it ever gets, and on every sixtieth from there.
+    /// Whether the worker dies on this message: on the third it ever gets, and on every twenty-fifth from there.
     fn is(&mut self, message: &Message<'_>) -> bool {
         if message.dequeue_count == 1 {
             self.first_deliveries += 1;
