@@ -3,8 +3,8 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of tests panic and print"
+    clippy::expect_used,
+    reason = "helpers of tests panic"
 )]
 
 #[path = "support/process.rs"]
@@ -53,8 +53,11 @@ struct Scraper {
 }
 
 fn seed() -> u64 {
-    let given = std::env::var(SEED).ok();
-    given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap())
+    let given = std::env::var_os(SEED);
+    given.map_or_else(
+        || fastrand::u64(..),
+        |seed| seed.to_str().unwrap().parse().unwrap(),
+    )
 }
 
 fn exporter(world: &World, state: &Path) -> Process {
@@ -125,7 +128,7 @@ fn is_counter(series: &str) -> bool {
 fn table(samples: &Samples, family: &str, outer: &str, inner: &str) -> Table {
     let mut table = Table::new();
     for (labels, count) in family_of(samples, family) {
-        let of = |name: &str| labels.get(name).unwrap().clone();
+        let of = |name: &str| labels[name].clone();
         table.entry(of(outer)).or_default().insert(of(inner), count);
     }
     table
@@ -171,7 +174,7 @@ fn told(samples: &Samples) -> QueueTruth {
         faults: table(samples, "vod_event_faults_total", "event_type", "fault"),
         decode_failures: family_of(samples, "vod_event_decode_failures_total")
             .into_iter()
-            .map(|(labels, count)| (labels.get("reason").unwrap().clone(), count))
+            .map(|(labels, count)| (labels["reason"].clone(), count))
             .collect(),
         streams: table(
             samples,

@@ -2,11 +2,13 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stderr,
     reason = "helpers of tests panic and print"
 )]
 
 #[path = "support/world.rs"]
+#[expect(dead_code, reason = "state survives an exporter here")]
 mod world;
 
 use std::fs;

@@ -35,6 +35,12 @@ impl Process {
         Self { name, child, lines }
     }
 
+    /// Its process id.
+    #[allow(dead_code, reason = "benchmarks ask")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The address `127.0.0.1:PORT` in the first line that has both `marker` and such an address.
     pub(crate) fn listening_on(&self, marker: &str) -> SocketAddr {
         let deadline = Instant::now() + DEADLINE;

@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -408,10 +409,10 @@ fn the_form_of_records_is_pinned() {
     ];
     let hex = |record: &Record| {
         let bytes = codec::encode(record).unwrap();
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+        bytes.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").unwrap();
+            hex
+        })
     };
     insta::assert_snapshot!(records.each_ref().map(hex).join("\n"));
 }
