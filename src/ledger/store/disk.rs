@@ -235,7 +235,7 @@ impl DiskStore {
     }
 
     fn set_limit(&mut self, checkpoint: usize) {
-        self.journal_limit = LEAST_JOURNAL.max(checkpoint as u64);
+        self.journal_limit = LEAST_JOURNAL.max(checkpoint as u64 / 2);
     }
 
     fn write(
