@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     reason = "a benchmark fails by panicking and prints its result"
 )]
@@ -129,7 +130,7 @@ fn commits() {
             let records = [sighted(0, group * size..(group + 1) * size)];
             state.store.commit(&records).unwrap();
         }
-        let (wall, used) = (started.elapsed(), cpu() - before);
+        let (wall, used) = (started.elapsed(), cpu().saturating_sub(before));
         let bytes = state.store.bytes().unwrap() / (groups * size);
         println!(
             "{groups} | {size} | {:.0} | {:.0} | {:.2} | {bytes}",

@@ -28,6 +28,9 @@ const BACKLOG: usize = 1_024;
 const GROUP: usize = 256;
 /// For how long a record that nobody waits for may wait for company: a commit costs the same for one and for many.
 const LINGER: Duration = Duration::from_millis(100);
+/// For how long a record that somebody waits for waits for company where commits cost: the workers that take in a backlog
+/// then share one.
+const COMPANY: Duration = Duration::from_millis(1);
 /// Between attempts to write a group that the store refused.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -234,13 +237,20 @@ impl Writer {
     async fn run(mut self) {
         let mut group = Vec::with_capacity(GROUP);
         while self.jobs.recv_many(&mut group, GROUP).await > 0 {
-            let mut due = !self.store.durable();
+            let durable = self.store.durable();
             let lingering = !self.records.is_empty();
+            let awaited = group.iter().any(|job| matches!(job, Job::Commit(..)));
+            let due = group.iter().any(|job| !matches!(job, Job::Note(_)));
             for job in group.drain(..) {
-                due |= !matches!(job, Job::Note(_));
                 self.take(job);
             }
-            if due {
+            if durable && awaited {
+                thread::sleep(COMPANY);
+                while let Ok(job) = self.jobs.try_recv() {
+                    self.take(job);
+                }
+            }
+            if due || !durable {
                 self.write();
             } else if !lingering {
                 self.remind();
