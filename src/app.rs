@@ -166,6 +166,8 @@ impl App {
         let drain = async {
             self.discoveries.wait().await;
             self.watcher.drain().await;
+            // A writer that has ended has written everything.
+            _ = self.recorder.flush().await;
         };
         if tokio::time::timeout(GRACE, drain).await.is_err() {
             warn!(

@@ -27,6 +27,11 @@ use crate::vod::decode::decode;
 const BACKLOG: usize = 1_024;
 /// Records made durable together.
 const GROUP: usize = 256;
+/// For how long a record that nobody waits for may wait for company: a commit costs the same for one and for many.
+const LINGER: Duration = Duration::from_millis(100);
+/// For how long a record that somebody waits for waits for company where commits cost: the workers that take in a backlog
+/// then share one.
+const COMPANY: Duration = Duration::from_millis(1);
 /// Between attempts to write a group that the store refused.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -55,6 +60,9 @@ struct Shared {
 #[derive(Debug)]
 enum Job {
     Commit(Record, oneshot::Sender<()>),
+    Note(Record),
+    /// Whatever was noted before is written.
+    Flush(Option<oneshot::Sender<()>>),
     Open {
         identity: Arc<QueueIdentity>,
         settings: QueueSettings,
@@ -65,6 +73,12 @@ enum Job {
 
 struct Writer {
     jobs: mpsc::Receiver<Job>,
+    /// To remind itself of what was noted.
+    sender: mpsc::WeakSender<Job>,
+    runtime: Handle,
+    /// Records to be written next, and those who wait for them.
+    records: Vec<Record>,
+    replies: Vec<oneshot::Sender<()>>,
     shared: Arc<Shared>,
     store: Box<dyn Store>,
 }
@@ -107,17 +121,21 @@ pub fn start(ledger: Ledger, store: Box<dyn Store>, clock: Arc<ServerClock>) -> 
         durable: AtomicBool::new(store.durable()),
         state_bytes: Mutex::new(store.bytes()),
     });
+    let runtime = Handle::current();
     let writer = Writer {
         jobs,
+        sender: sender.downgrade(),
+        runtime: runtime.clone(),
+        records: Vec::new(),
+        replies: Vec::new(),
         shared: Arc::clone(&shared),
         store,
     };
     if writer.store.durable() {
         // A thread of its own: a disk that is slow must not hold up whoever scrapes or receives.
-        let runtime = Handle::current();
         thread::spawn(move || runtime.block_on(writer.run()));
     } else {
-        tokio::spawn(writer.run());
+        runtime.spawn(writer.run());
     }
     Recorder {
         jobs: sender,
@@ -154,6 +172,22 @@ impl Recorder {
             .await
             .map_err(|_| Stopped)?;
         committed.await.map_err(|_| Stopped)
+    }
+
+    /// Returns at once; the record becomes durable and is applied soon after, before any that is sent later. For what may
+    /// be lost in a crash without harm, such as the confirmation of a delete: the message does not come again.
+    pub async fn note(&self, record: Record) -> Result<(), Stopped> {
+        self.jobs.send(Job::Note(record)).await.map_err(|_| Stopped)
+    }
+
+    /// Returns once everything that was noted is durable.
+    pub async fn flush(&self) -> Result<(), Stopped> {
+        let (done, flushed) = oneshot::channel();
+        self.jobs
+            .send(Job::Flush(Some(done)))
+            .await
+            .map_err(|_| Stopped)?;
+        flushed.await.map_err(|_| Stopped)
     }
 
     /// Takes in what a read told of the moment; never durable, so it need not wait.
@@ -209,57 +243,87 @@ impl Writer {
     async fn run(mut self) {
         let mut group = Vec::with_capacity(GROUP);
         while self.jobs.recv_many(&mut group, GROUP).await > 0 {
-            let mut records = Vec::with_capacity(group.len());
-            let mut replies = Vec::with_capacity(group.len());
+            let durable = self.store.durable();
+            let lingering = !self.records.is_empty();
+            let awaited = group.iter().any(|job| matches!(job, Job::Commit(..)));
+            let due = group.iter().any(|job| !matches!(job, Job::Note(_)));
             for job in group.drain(..) {
-                match job {
-                    Job::Commit(record, done) => {
-                        records.push(record);
-                        replies.push(done);
-                    }
-                    // A queue's place depends on all that came before it.
-                    Job::Open {
-                        identity,
-                        settings,
-                        at,
-                        done,
-                    } => {
-                        self.write(&mut records, &mut replies);
-                        let queue = self.shared.ledger().place_for(&identity, at);
-                        records.push(Record::Opened {
-                            queue,
-                            identity,
-                            settings,
-                            at,
-                        });
-                        self.write(&mut records, &mut replies);
-                        // The caller may have given up waiting: its queue is closed by whoever stopped it.
-                        _ = done.send(queue);
-                    }
+                self.take(job);
+            }
+            if durable && awaited {
+                thread::sleep(COMPANY);
+                while let Ok(job) = self.jobs.try_recv() {
+                    self.take(job);
                 }
             }
-            self.write(&mut records, &mut replies);
+            if due || !durable {
+                self.write();
+            } else if !lingering {
+                self.remind();
+            }
+        }
+        self.write();
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Commit(record, done) => {
+                self.records.push(record);
+                self.replies.push(done);
+            }
+            Job::Note(record) => self.records.push(record),
+            Job::Flush(done) => self.replies.extend(done),
+            // A queue's place depends on all that came before it.
+            Job::Open {
+                identity,
+                settings,
+                at,
+                done,
+            } => {
+                self.write();
+                let queue = self.shared.ledger().place_for(&identity, at);
+                self.records.push(Record::Opened {
+                    queue,
+                    identity,
+                    settings,
+                    at,
+                });
+                self.write();
+                // The caller may have given up waiting: its queue is closed by whoever stopped it.
+                _ = done.send(queue);
+            }
         }
     }
 
-    /// Makes records durable, applies them, and tells those who wait.
-    fn write(&mut self, records: &mut Vec<Record>, replies: &mut Vec<oneshot::Sender<()>>) {
-        if records.is_empty() {
-            return;
-        }
-        self.make_durable(records);
-        let mut changes = Changes::default();
-        {
-            let mut ledger = self.shared.ledger();
-            for record in records.iter() {
-                ledger.apply(record, &mut changes);
+    /// Has what was noted written in a while, should nobody wait for anything until then.
+    fn remind(&self) {
+        let sender = self.sender.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(LINGER).await;
+            if let Some(sender) = sender.upgrade() {
+                // A writer that has ended has written everything.
+                _ = sender.send(Job::Flush(None)).await;
             }
+        });
+    }
+
+    /// Makes records durable, applies them, and tells those who wait.
+    fn write(&mut self) {
+        let records = std::mem::take(&mut self.records);
+        if !records.is_empty() {
+            self.make_durable(&records);
+            let mut changes = Changes::default();
+            {
+                let mut ledger = self.shared.ledger();
+                for record in &records {
+                    ledger.apply(record, &mut changes);
+                }
+            }
+            let durable = u64::from(self.store.durable());
+            self.shared.commits.fetch_add(durable, Ordering::Relaxed);
+            report(&changes);
         }
-        let durable = u64::from(self.store.durable());
-        self.shared.commits.fetch_add(durable, Ordering::Relaxed);
-        report(&changes);
-        records.clear();
-        for done in replies.drain(..) {
+        for done in self.replies.drain(..) {
             // Nobody waits any more for a commit whose source was stopped.
             _ = done.send(());
         }
@@ -319,5 +383,92 @@ fn report(changes: &Changes) {
             rows = changes.evictions,
             "Rows were dropped from full tables."
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::store::StoreError;
+
+    /// Claims to be durable, and remembers how many records came together.
+    #[derive(Clone, Default)]
+    struct Groups(Arc<Mutex<Vec<usize>>>);
+
+    impl Store for Groups {
+        fn commit(&mut self, records: &[Record]) -> Result<(), StoreError> {
+            lock(&self.0).push(records.len());
+            Ok(())
+        }
+
+        fn checkpoint_due(&self) -> bool {
+            false
+        }
+
+        fn checkpoint(&mut self, _ledger: &[u8]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn durable(&self) -> bool {
+            true
+        }
+
+        fn bytes(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    fn started() -> (Groups, Recorder) {
+        let groups = Groups::default();
+        let clock = Arc::new(ServerClock::default());
+        let recorder = start(Ledger::new(0), Box::new(groups.clone()), clock);
+        (groups, recorder)
+    }
+
+    const RECORD: Record = Record::Observed {
+        queue: QueueIndex(0),
+        until: UnixMillis(0),
+    };
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_written_with_what_somebody_waits_for() {
+        let (groups, recorder) = started();
+        for _ in 0..2 {
+            recorder.note(RECORD).await.unwrap();
+        }
+        recorder.commit(RECORD).await.unwrap();
+        let written = lock(&groups.0).clone();
+        assert_eq!(written.iter().sum::<usize>(), 3);
+        // One group, unless this thread stood still for as long as records linger.
+        assert!(written.len() < 3, "{written:?}");
+        recorder.note(RECORD).await.unwrap();
+        recorder.flush().await.unwrap();
+        recorder.flush().await.unwrap();
+        assert_eq!(lock(&groups.0).len(), written.len() + 1);
+        assert_eq!(recorder.snapshot().commits, written.len() as u64 + 1);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_written_all_the_same() {
+        let (groups, recorder) = started();
+        recorder.note(RECORD).await.unwrap();
+        let written = async {
+            while lock(&groups.0).is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), written)
+            .await
+            .unwrap();
+        recorder.note(RECORD).await.unwrap();
+        drop(recorder);
+        let written = async {
+            while lock(&groups.0).len() < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), written)
+            .await
+            .unwrap();
     }
 }

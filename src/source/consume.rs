@@ -259,7 +259,7 @@ impl Pool {
                 let queue = self.queue.index;
                 self.queue
                     .recorder
-                    .commit(Record::Observed { queue, until })
+                    .note(Record::Observed { queue, until })
                     .await
             }
             None => Ok(()),
@@ -301,7 +301,7 @@ impl Pool {
         let at = queue.now();
         queue
             .recorder
-            .commit(Record::Deleted {
+            .note(Record::Deleted {
                 queue: queue.index,
                 at,
                 messages,

@@ -43,6 +43,12 @@ impl Process {
         }
     }
 
+    /// Its process id.
+    #[allow(dead_code, reason = "benchmarks ask")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The address `127.0.0.1:PORT` in the first line that has both `marker` and such an address.
     pub(crate) fn listening_on(&mut self, marker: &str) -> SocketAddr {
         let line = self.line(|line| line.contains(marker) && loopback_address(line).is_some());
@@ -84,11 +90,6 @@ impl Process {
         assert!(Instant::now() < deadline, "{} does not end", self.name);
         let status = self.child.wait().expect("the child is ours");
         (status.code(), &self.printed)
-    }
-
-    /// The process's id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Sends SIGTERM.

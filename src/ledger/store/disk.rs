@@ -20,7 +20,7 @@ use crate::ledger::record::Record;
 /// Values are written once and read once: a cache earns nothing beyond the pages of a transaction.
 const CACHE: usize = 4 << 20;
 /// A journal smaller than this is replayed faster than it is worth replacing.
-const LEAST_JOURNAL: u64 = 1 << 20;
+const LEAST_JOURNAL: u64 = 8 << 20;
 /// A page of redb holds a power of two of bytes; a piece leaves room for what redb adds.
 const PIECE: usize = (64 << 10) - 256;
 
@@ -235,7 +235,7 @@ impl DiskStore {
     }
 
     fn set_limit(&mut self, checkpoint: usize) {
-        self.journal_limit = LEAST_JOURNAL.max(checkpoint as u64);
+        self.journal_limit = LEAST_JOURNAL.max(checkpoint as u64 / 2);
     }
 
     fn write(
@@ -425,18 +425,17 @@ mod tests {
         let (path, mut store) = fresh(directory.path());
         let many: Vec<Record> = (0..20_000).flat_map(retention).collect();
         let ledger = vec![7; 300_000];
-        let mut checkpoints = 0;
-        for _ in 0..100 {
+        store.journal_bytes = LEAST_JOURNAL;
+        assert!(!store.checkpoint_due());
+        for _ in 0..40 {
             store.commit(&many).unwrap();
-            if store.checkpoint_due() {
-                store.checkpoint(&ledger).unwrap();
-                checkpoints += 1;
-                assert!(!store.checkpoint_due());
-            }
+            assert!(store.checkpoint_due());
+            store.checkpoint(&ledger).unwrap();
+            assert!(!store.checkpoint_due());
+            store.journal_bytes = LEAST_JOURNAL;
         }
-        assert!(checkpoints > 3, "{checkpoints}");
         let bytes = store.bytes().unwrap();
-        assert!(bytes < 12 << 20, "{bytes}");
+        assert!(bytes < 4 << 20, "{bytes}");
         drop(store);
         let contents = open(&path).1.unwrap();
         assert_eq!(contents.checkpoint.unwrap(), ledger);
