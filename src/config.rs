@@ -15,12 +15,14 @@ use crate::secret::SecretSource;
 
 mod accounts;
 mod endpoint;
+mod forward;
 mod node;
 pub mod options;
 mod problem;
 mod raw;
 mod resolve;
 mod table;
+mod transcodes;
 mod value;
 
 pub use endpoint::{Endpoint, EndpointError};
@@ -62,6 +64,38 @@ pub struct QueueConfig {
     pub workers: usize,
     /// How the ledger understands its messages.
     pub settings: QueueSettings,
+    /// Consume: where its messages are passed on to before they are deleted.
+    pub forward: Option<ForwardConfig>,
+    /// How VOD is asked about its transcodes, with the queue's account; none if it is not.
+    pub vod: Option<VodConfig>,
+}
+
+/// The queue of MNS that messages are passed on to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardConfig {
+    /// Where its MNS is.
+    pub endpoint: Endpoint,
+    /// Region that signatures name; empty if unknown.
+    pub region: Arc<str>,
+    /// Its name in MNS.
+    pub name: Arc<str>,
+    /// With whose credentials.
+    pub account: Arc<AccountConfig>,
+}
+
+/// How VOD's API is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VodConfig {
+    /// VOD's region.
+    pub region: Arc<str>,
+    /// Where the API is; none for VOD's own host of the region.
+    pub endpoint: Option<url::Url>,
+    /// The application whose callback configuration is checked; none for the default one.
+    pub app_id: Option<Arc<str>>,
+    /// Template groups by which nothing is transcoded.
+    pub no_transcode_template_groups: Vec<Arc<str>>,
+    /// Requests a second, at most.
+    pub requests_per_second: f64,
 }
 
 /// A rule for queues that are found by one `ListQueue` call.
@@ -190,6 +224,8 @@ impl QueueConfig {
             long_poll: resolve::LONG_POLL,
             workers: resolve::WORKERS,
             settings: QueueSettings::default(),
+            forward: None,
+            vod: None,
         }
     }
 }

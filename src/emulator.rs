@@ -1,7 +1,7 @@
-//! A faithful local MNS: queues, signatures, long polls and error bodies as the vendor documents them, and faults on
+//! A faithful local MNS and VOD API: queues, signatures, long polls and error bodies as the vendor documents them, and faults on
 //! demand.
 //!
-//! [`broker`] is a state machine without I/O, [`wire`] speaks the vendor's protocol, [`faults`] and [`behaviour`] hold
+//! [`vod`] answers for the media of a simulated platform. [`broker`] is a state machine without I/O, [`wire`] speaks the vendor's protocol, [`faults`] and [`behaviour`] hold
 //! what goes wrong and what the vendor leaves open. The official SDKs are the judge of all of it.
 //!
 //! # Control
@@ -14,6 +14,8 @@
 //! - `POST behaviour {"switch": value, ..}`; `GET behaviour`
 //! - `POST dead-letter {"queue": .., "target": .., "max_receive_count": N}`; without `target` the policy ends
 //! - `POST purge {"queue": ..}`: removes all messages
+//! - `POST vod-media [{"id": .., "created": .., "status": .., ..}]`: adds or replaces media of VOD
+//! - `POST vod-callback {"CallbackType": "MNS", ..}`: what `GetMessageCallback` answers
 //! - `POST credentials {"access_key_id": .., "access_key_secret": .., "security_token": ..}`
 
 pub mod attributes;
@@ -28,6 +30,7 @@ mod receipt;
 pub mod scenario;
 mod serve;
 pub mod state;
+pub mod vod;
 mod wire;
 
 use std::io;
@@ -212,6 +215,16 @@ impl Handle {
         policy: Option<DeadLetterPolicy>,
     ) -> Result<(), ApiError> {
         self.shared.set_dead_letter(queue, policy)
+    }
+
+    /// Adds media that VOD's API tells of, or replaces those of the same id.
+    pub fn put_media(&self, media: impl IntoIterator<Item = vod::Media>) {
+        self.shared.core().vod.put(media);
+    }
+
+    /// What VOD's `GetMessageCallback` answers from now on.
+    pub fn set_callback(&self, callback: vod::CallbackSettings) {
+        self.shared.core().vod.callback = callback;
     }
 
     /// From now on `GET /truth` answers with what `tell` returns, JSON of what a simulated platform really did. Only the

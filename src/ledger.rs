@@ -27,15 +27,15 @@ use self::quarantine::Quarantine;
 use self::queue::{Evictions, Novelty, QueueState};
 use self::view::QueueView;
 use crate::clock::UnixMillis;
-use crate::vod::event::Undecodable;
 
 pub use self::counts::{Counts, Histogram};
 pub use self::record::{
-    Content, ContentKey, MessageKey, QueueIndex, QueueSettings, Record, Sighting, StreamsFrom,
-    TranscodeSettings,
+    Content, ContentKey, MessageKey, QueueIndex, QueueSettings, Record, Refused, Sighting,
+    StreamsFrom, TranscodeSettings,
 };
 pub use self::snapshot::{
-    Mode, QuarantineEntry, QueueIdentity, QueueSnapshot, Role, Snapshot, Transcodes,
+    Mode, QuarantineEntry, QuarantineReason, QueueIdentity, QueueSnapshot, Role, Snapshot,
+    Transcodes,
 };
 pub use self::transcodes::TranscodeRow;
 pub use self::verdict::{Judgement, Overdue, Stage, Verdict};
@@ -61,21 +61,21 @@ pub struct Ledger {
 /// What applying records changed beyond counting: to be logged where it is counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Messages that were counted as decode failures.
-    pub undecodable: Vec<Quarantined>,
+    /// Messages that went to quarantine.
+    pub quarantined: Vec<Quarantined>,
     /// Queues whose view turned incomplete.
     pub incomplete: Vec<Arc<str>>,
     /// Rows dropped from full tables.
     pub evictions: u64,
 }
 
-/// A message that was counted as a decode failure.
+/// A message that went to quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// Configured id of the queue.
     pub queue: Arc<str>,
     /// Why.
-    pub reason: Undecodable,
+    pub reason: QuarantineReason,
     /// MNS's MessageId.
     pub message_id: Box<str>,
     /// Size of the body in bytes.
@@ -157,6 +157,23 @@ impl Ledger {
                     view.progressed(*at);
                 });
             }
+            Record::Forwarded {
+                queue,
+                at,
+                target,
+                messages,
+                refused,
+                failed,
+            } => {
+                let refused = self.refuse(*queue, *at, refused, changes);
+                self.with(*queue, |state, _| {
+                    for message in messages {
+                        state.mark_forwarded(*message);
+                    }
+                    let results = [messages.len() as u64, refused, *failed];
+                    state.counts.forwarded(target, results);
+                });
+            }
             Record::ReceiveLost { queue, from, to } => {
                 self.with(*queue, |state, _| state.receive_lost(*from, *to));
             }
@@ -185,10 +202,21 @@ impl Ledger {
         self.with(queue, |_, view| view.read(reading));
     }
 
-    /// Messages received and, for all we know, still hidden and undeleted at `now`: MNS slows a consumer that holds 5,000.
+    /// Messages received and, for all we know, undeleted and hidden at `now`: MNS slows a consumer that holds 5,000.
     pub fn in_hand(&self, queue: QueueIndex, now: UnixMillis) -> u64 {
-        let state = self.queues.get(place(queue));
-        state.map_or(0, |state| state.pending.in_hand(now).messages)
+        self.queues
+            .get(place(queue))
+            .map_or(0, |state| state.pending.in_hand(now).messages)
+    }
+
+    /// Of each pending message whether it has been passed on already.
+    pub fn forwarded(&self, queue: QueueIndex, messages: &[MessageKey]) -> Vec<bool> {
+        let pending = self.queues.get(place(queue)).map(|state| &state.pending);
+        let is_forwarded = |message| {
+            let pending = pending.and_then(|pending| pending.get(message));
+            pending.is_some_and(|pending| pending.forwarded)
+        };
+        messages.iter().map(is_forwarded).collect()
     }
 
     /// Entries in the pending table, unconfirmed deletes included.
@@ -320,29 +348,51 @@ impl Ledger {
             let entry = QuarantineEntry {
                 number: 0,
                 queue: Arc::clone(&state.identity.id),
-                reason: *reason,
+                reason: QuarantineReason::Undecodable(*reason),
                 at,
                 enqueue_time: sighting.enqueue_time,
                 message_id: message_id.clone(),
                 size: body.len() as u64,
                 body: Arc::clone(body),
             };
-            let kept = entry.size <= self.quarantine.max_bytes();
-            changes.undecodable.push(Quarantined {
-                queue: Arc::clone(&entry.queue),
-                reason: entry.reason,
-                message_id: entry.message_id.clone(),
-                size: entry.size,
-                kept,
-            });
-            let evicted = self.quarantine.push(entry);
-            self.evictions.quarantine += evicted;
-            changes.evictions += evicted;
+            keep(&mut self.quarantine, &mut self.evictions, entry, changes);
         }
         changes.evictions += state.evictions.total() - evictions;
         if complete && !state.view_complete(at) {
             changes.incomplete.push(Arc::clone(&state.identity.id));
         }
+    }
+
+    /// Puts what a forward target refused for good into quarantine, once each; returns how many those are.
+    fn refuse(
+        &mut self,
+        queue: QueueIndex,
+        at: UnixMillis,
+        refused: &[Refused],
+        changes: &mut Changes,
+    ) -> u64 {
+        let Some(state) = self.queues.get_mut(place(queue)) else {
+            return 0;
+        };
+        let mut new = 0;
+        for refused in refused {
+            if !state.mark_forwarded(refused.message) {
+                continue;
+            }
+            new += 1;
+            let entry = QuarantineEntry {
+                number: 0,
+                queue: Arc::clone(&state.identity.id),
+                reason: QuarantineReason::ForwardRefused,
+                at,
+                enqueue_time: refused.enqueue_time,
+                message_id: refused.message_id.clone(),
+                size: refused.body.len() as u64,
+                body: Arc::clone(&refused.body),
+            };
+            keep(&mut self.quarantine, &mut self.evictions, entry, changes);
+        }
+        new
     }
 
     fn with(&mut self, queue: QueueIndex, change: impl FnOnce(&mut QueueState, &mut QueueView)) {
@@ -378,6 +428,25 @@ impl Evictions {
         self.seen += other.seen;
         self.quarantine += other.quarantine;
     }
+}
+
+/// Puts a message into quarantine.
+fn keep(
+    quarantine: &mut Quarantine,
+    evictions: &mut Evictions,
+    entry: QuarantineEntry,
+    changes: &mut Changes,
+) {
+    changes.quarantined.push(Quarantined {
+        queue: Arc::clone(&entry.queue),
+        reason: entry.reason,
+        message_id: entry.message_id.clone(),
+        size: entry.size,
+        kept: entry.size <= quarantine.max_bytes(),
+    });
+    let evicted = quarantine.push(entry);
+    evictions.quarantine += evicted;
+    changes.evictions += evicted;
 }
 
 fn place(queue: QueueIndex) -> usize {

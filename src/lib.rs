@@ -14,7 +14,8 @@
 //! - [`cli`], [`commands`], [`app`]: command line, one file per subcommand, wiring
 //! - [`config`], [`secret`], [`logging`], [`clock`]: the process's surroundings
 //! - [`aliyun`], [`mns`], [`vod`]: what the cloud's products say and mean
-//! - [`source`], [`recorder`], [`ledger`]: from messages to committed truth
+//! - [`source`], [`forward`], [`recorder`], [`ledger`]: from messages to committed truth, and on to a worker
+//! - [`reconcile`]: what VOD itself says of overdue transcodes
 //! - [`metrics`], [`admin`], [`http`]: what is shown
 //! - [`emulator`]: a faithful local MNS and a simulated video platform
 
@@ -28,11 +29,13 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod emulator;
+pub mod forward;
 pub mod http;
 pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod mns;
+pub mod reconcile;
 pub mod recorder;
 pub mod secret;
 pub mod signals;

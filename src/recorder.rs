@@ -195,10 +195,14 @@ impl Recorder {
         self.shared.ledger().read(queue, reading);
     }
 
-    /// Messages of a queue that were received and, for all we know, are undeleted.
-    pub fn in_hand(&self, queue: QueueIndex) -> u64 {
-        let now = self.shared.clock.now().unwrap_or_default();
+    /// Messages of a queue that were received and, for all we know, are undeleted and hidden at `now`.
+    pub fn in_hand(&self, queue: QueueIndex, now: UnixMillis) -> u64 {
         self.shared.ledger().in_hand(queue, now)
+    }
+
+    /// Of each pending message of a queue whether it has been passed on already.
+    pub fn forwarded(&self, queue: QueueIndex, messages: &[MessageKey]) -> Vec<bool> {
+        self.shared.ledger().forwarded(queue, messages)
     }
 
     /// Entries in a queue's pending table, unconfirmed deletes included.
@@ -362,14 +366,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The one place where what the ledger dropped or distrusts is logged.
 fn report(changes: &Changes) {
-    for undecodable in &changes.undecodable {
+    for quarantined in &changes.quarantined {
         warn!(
-            queue = %undecodable.queue,
-            reason = undecodable.reason.as_str(),
-            message_id = %undecodable.message_id,
-            size = undecodable.size,
-            kept = undecodable.kept,
-            "An undecodable message went to quarantine."
+            queue = %quarantined.queue,
+            reason = quarantined.reason.as_str(),
+            message_id = %quarantined.message_id,
+            size = quarantined.size,
+            kept = quarantined.kept,
+            "A message went to quarantine."
         );
     }
     for queue in &changes.incomplete {

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::clock::{self, ServerClock, UnixMillis};
 use crate::config::QueueConfig;
+use crate::forward::Target;
 use crate::ledger::{Mode, QueueIndex, Reading, Record};
 use crate::mns::client::Client;
 use crate::mns::error::Error;
@@ -35,6 +36,8 @@ const BATCH: usize = 16;
 pub struct Queue {
     config: QueueConfig,
     client: Client,
+    /// Where consumed messages are passed on to.
+    target: Option<Arc<Target>>,
     recorder: Recorder,
     clock: Arc<ServerClock>,
     index: QueueIndex,

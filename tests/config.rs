@@ -121,24 +121,31 @@ fn documented_defaults_hold() {
                         | Kind::Seconds(..)
                         | Kind::Bytes(..)
                         | Kind::Flag
+                        | Kind::Number(..)
+                        | Kind::TranscodeBound
                 )
             })
             .filter_map(|option| {
                 let key = option.path.strip_prefix(table)?;
+                if key.contains('.') {
+                    return None;
+                }
                 Some(format!("{key}: {}", option.default))
             })
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let (account, queue, quarantine) = (
+    let (account, queue, transcodes, quarantine) = (
         defaults("accounts.*."),
         defaults("queues[]."),
+        defaults("queues[].transcodes."),
         defaults("quarantine."),
     );
+    assert_eq!(transcodes.split(", ").count(), 7, "{transcodes}");
     assert_eq!(queue.split(", ").count(), 6, "{queue}");
     // Without consume, options of consume are warned about; that is no other config.
     let mut explicit = good(&format!(
-        "{}queues: [{{name: vod, {queue}}}]\nquarantine: {{{quarantine}}}",
+        "{}queues: [{{name: vod, {queue}, transcodes: {{{transcodes}}}}}]\nquarantine: {{{quarantine}}}",
         HEAD.replace(
             "{access_key_id_env",
             &format!("{{{account}, access_key_id_env")
@@ -146,6 +153,105 @@ fn documented_defaults_hold() {
     ));
     explicit.warnings.clear();
     assert_eq!(format!("{explicit:?}"), format!("{implicit:?}"));
+}
+
+#[test]
+fn transcodes_and_vod_are_inherited_key_by_key() {
+    let config = good(&format!(
+        "{}queues:
+- {{name: a, transcodes: {{factor: 0.5, expect: every_upload}}, vod: {{app_id: app-1}}}}
+- {{name: b, vod: {{region: cn-beijing, no_transcode_template_groups: [g1, g2]}}}}
+- {{name: c, role: dead_letter}}
+",
+        HEAD.replace(
+            "account: main,",
+            "account: main, transcodes: {base: 20m, factor: 3, playable_objective: 60s}, \
+             vod: {requests_per_second: 0.25, endpoint: \"http://127.0.0.1:1\"},"
+        )
+    ));
+    let [a, b, c] = config.queues.as_slice() else {
+        panic!("{config:?}")
+    };
+    let transcodes = a.settings.transcodes;
+    assert_eq!(
+        (transcodes.base.as_secs(), transcodes.factor_millis),
+        (1_200, 500)
+    );
+    assert_eq!(transcodes.playable_objective.as_secs(), 60);
+    assert!(transcodes.expect_every_upload && transcodes.reconciled);
+    assert!(!b.settings.transcodes.expect_every_upload);
+    let [first, second] = [a, b].map(|queue| queue.vod.as_ref().unwrap());
+    assert_eq!(
+        (&*first.region, first.app_id.as_deref()),
+        ("cn-shanghai", Some("app-1"))
+    );
+    assert!(first.requests_per_second < 0.26 && first.endpoint.is_some());
+    assert_eq!((&*second.region, &second.app_id), ("cn-beijing", &None));
+    assert_eq!(second.no_transcode_template_groups.len(), 2);
+    assert!(c.vod.is_none() && !c.settings.transcodes.reconciled);
+    let implicit = good(&format!("{HEAD}queues: [{{name: a, vod: }}]"));
+    assert!(implicit.queues[0].settings.transcodes.reconciled);
+}
+
+#[test]
+fn a_forward_target_is_reached_as_the_queue_is_unless_it_says_otherwise() {
+    let config = good(&format!(
+        "{HEAD}queues:
+- {{name: a, mode: consume, forward: {{name: worker}}}}
+- {{name: b, mode: consume, forward: {{name: a, endpoint: \"https://9.mns.cn-beijing.aliyuncs.com\"}}}}
+- {{name: c, mode: consume, forward: {{name: d}}}}
+- {{name: d, mode: consume, forward: {{name: worker}}}}
+"
+    ));
+    let [a, b, ..] = config.queues.as_slice() else {
+        panic!("{config:?}")
+    };
+    let [first, second] = [a, b].map(|queue| queue.forward.as_ref().unwrap());
+    assert_eq!((&*first.name, &first.endpoint), ("worker", &a.endpoint));
+    assert_eq!(
+        (&*first.region, &*second.region),
+        ("cn-shanghai", "cn-beijing")
+    );
+    assert_eq!(first.account, a.account);
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn messages_are_not_passed_on_in_circles_nor_where_they_stay() {
+    assert_snapshot!(
+        "forward",
+        queue_problems(
+            "- {name: a, forward: {name: w}}
+- {prefix: p, mode: consume, forward: {name: w}}
+- {name: c, mode: consume, forward: {name: c, endpoint: \"https://1234.mns.cn-shanghai-internal.aliyuncs.com\"}}
+- {name: d, mode: consume, forward: {name: e}}
+- {name: e, mode: consume, forward: {name: f}}
+- {name: f, mode: consume, forward: {name: d}}
+- {name: g, mode: consume, forward: {name: d}}
+- {name: h, mode: consume, forward: }
+- {name: i, mode: consume, forward: w}
+- {name: j, mode: consume, forward: {name: a/b, endpoint: nowhere, account: other, delay: 5}}
+- {name: k, mode: eat, forward: {name: w}}
+"
+        )
+    );
+}
+
+#[test]
+fn wrong_options_of_transcodes_and_vod_are_said() {
+    assert_snapshot!(
+        "transcodes",
+        queue_problems(
+            "- {name: a, transcodes: {base: 50h, factor: -1, unknown_duration: 48h, expect: all, playable_objective: 11m, max_videos: 1}}
+- {name: b, transcodes: {factor: many, playable_objective: 600, bas: 1m}}
+- {name: c, transcodes: {base: 2h, abandon_after: 1h}}
+- {name: d, transcodes: [], vod: true}
+- {name: e, vod: {region: \"\", endpoint: vod, app_id: 7, no_transcode_template_groups: [\"\"], requests_per_second: 0}}
+- {name: f, vod: {no_transcode_template_groups: g, requests_per_second: 1e9}}
+- {name: g, endpoint: \"http://127.0.0.1:80\", vod: {}}
+"
+        )
+    );
 }
 
 #[test]
@@ -341,6 +447,12 @@ fn what_is_allowed_and_deserves_a_look_is_warned_about() {
 - {{name: c, endpoint: \"http://127.0.0.1:8080\"}}
 - {{name: d, workers: 2}}
 - {{prefix: e, mode: consume}}
+- {{name: f, mode: consume, forward: {{name: g}}}}
+- {{name: g, mode: consume, forward: {{name: e7, endpoint: \"http://9.mns.cn-shanghai.aliyuncs.com\"}}}}
+- {{name: h, mode: consume, forward: {{name: e7}}}}
+- {{name: i, mode: consume, forward: {{name: j}}}}
+- {{name: j, mode: consume}}
+- {{name: k, vod: {{endpoint: \"http://vod.example.com\"}}}}
 "
     ));
     let warnings: Vec<_> = config

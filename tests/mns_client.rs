@@ -177,7 +177,11 @@ async fn a_batch_is_split_by_number_and_by_size() {
             .state()
             .calls_of(Operation::BatchSendMessage, "OK")
     };
-    let small = vec!["{}"; 20];
+    let message = |body| Outgoing {
+        body,
+        ..Outgoing::default()
+    };
+    let small = vec![message("{}"); 20];
     assert!(
         client
             .batch_send(QUEUE, &small)
@@ -187,7 +191,7 @@ async fn a_batch_is_split_by_number_and_by_size() {
     );
     assert_eq!(calls(), 2);
     let large = "x".repeat(40_000);
-    let sent = client.batch_send(QUEUE, &[&large, &large, &large]).await;
+    let sent = client.batch_send(QUEUE, &[message(&large); 3]).await;
     assert!(sent.iter().all(Result::is_ok));
     assert_eq!(calls(), 5, "two of 40,000 bytes are more than 64 KB");
     assert_eq!(world.emulator.state().queues[QUEUE].totals.sent, 23);

@@ -1,8 +1,11 @@
-//! MNS request signatures as pure functions: the date is part of the request, never asked for.
+//! Request signatures as pure functions: the date is part of the request, never asked for. Here are those of MNS; the
+//! one that VOD takes is in [`acs3`].
 //!
 //! Version 2 (HMAC-SHA1) is what every official SDK sends by default; version 4 (HMAC-SHA256) is what the Java SDK 2.0
 //! sends on request. Neither signs the `Host` header. Source: the vendor's page on request signatures and the official
 //! SDKs; `tests/fixtures/signatures` holds vectors made with the vendor's own code.
+
+pub mod acs3;
 
 use std::fmt::Write as _;
 

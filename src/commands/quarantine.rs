@@ -1,4 +1,4 @@
-//! `quarantine export`: writes undecodable messages of a running exporter to files, for inspection and re-sending.
+//! `quarantine export`: writes the messages in quarantine of a running exporter to files, for inspection and re-sending.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -62,7 +62,8 @@ struct ExportArgs {
 const AFTER_HELP: &str = "\
 The exporter shows bodies only if its config says quarantine.expose_bodies: true. Each message becomes \
 NUMBER.body, byte for byte what a producer would have to send again; index.json tells queue, reason, times and \
-MessageId of each. Files that are there already are not overwritten.";
+MessageId of each; the reason is why it could not be decoded, or forward_refused where the queue that it \
+was to be passed on to refused it for good. Files that are there already are not overwritten.";
 
 #[derive(Debug, Deserialize)]
 struct Answer {

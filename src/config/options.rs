@@ -175,10 +175,118 @@ pub const OPTIONS: &[ConfigOption] = &[
         "What counts transcoded streams: `StreamTranscodeComplete` events, or, where those are not subscribed to, the list in `TranscodeComplete`.",
     ),
     option(
+        "queues[].forward",
+        Kind::Table,
+        "none",
+        "`consume`: the queue of a worker that every message is passed on to, unchanged, before it is deleted. At least once: a worker may see a message twice. While the target is down, nothing is deleted, and messages come again after their visibility timeout: mind the source's dead-letter policy. What the target refuses for good goes to quarantine.",
+    ),
+    option(
+        "queues[].forward.name",
+        Kind::QueueName,
+        "required",
+        "Name of the target in MNS.",
+    ),
+    option(
+        "queues[].forward.endpoint",
+        Kind::Endpoint,
+        "the queue's own",
+        "Endpoint of the target's MNS.",
+    ),
+    option(
+        "queues[].forward.account",
+        Kind::Label,
+        "the queue's own",
+        "Account under `accounts` that may send to the target.",
+    ),
+    inherited(
+        "queues[].transcodes",
+        Kind::Table,
+        "as below",
+        "When a transcode is overdue, and what is expected of an upload.",
+    ),
+    option(
+        "queues[].transcodes.base",
+        Kind::Seconds(1, 86_400),
+        "15m",
+        "Time that every transcode is granted.",
+    ),
+    option(
+        "queues[].transcodes.factor",
+        Kind::Number(0, 100_000),
+        "2",
+        "Time that a transcode is granted beyond `base`, as a multiple of the media's duration.",
+    ),
+    option(
+        "queues[].transcodes.unknown_duration",
+        Kind::Seconds(1, 604_800),
+        "1h",
+        "Time that a transcode is granted while the media's duration is unknown.",
+    ),
+    option(
+        "queues[].transcodes.abandon_after",
+        Kind::Seconds(3_600, 1_296_000),
+        "48h",
+        "Time after which nobody waits for a transcode any more.",
+    ),
+    option(
+        "queues[].transcodes.expect",
+        Kind::Choice(&["some", "every_upload"]),
+        "some",
+        "Which uploads are transcoded. With `every_upload`, one of which no stream is seen in time is stalled even if VOD cannot be asked.",
+    ),
+    option(
+        "queues[].transcodes.playable_objective",
+        Kind::TranscodeBound,
+        "10m",
+        "Time from upload to the first good stream within which a video is counted as good.",
+    ),
+    option(
+        "queues[].transcodes.max_videos",
+        Kind::Count(1_000, 5_000_000),
+        "200000",
+        "The most videos that are remembered, ended ones included.",
+    ),
+    inherited(
+        "queues[].vod",
+        Kind::Table,
+        "none: VOD is not asked",
+        "Asks VOD's API, with the queue's account, about overdue transcodes before they are called stalled. `vod: {}` takes every default.",
+    ),
+    option(
+        "queues[].vod.region",
+        Kind::Region,
+        "the queue's region",
+        "Region of VOD.",
+    ),
+    option(
+        "queues[].vod.endpoint",
+        Kind::VodEndpoint,
+        "VOD's host of the region",
+        "URL of VOD's API.",
+    ),
+    option(
+        "queues[].vod.app_id",
+        Kind::Label,
+        "the default application",
+        "Application of VOD whose callbacks come to the queue.",
+    ),
+    option(
+        "queues[].vod.no_transcode_template_groups",
+        Kind::Labels,
+        "none",
+        "Ids of template groups that transcode nothing: no transcode is expected of their uploads.",
+    ),
+    option(
+        "queues[].vod.requests_per_second",
+        Kind::Number(10, 100_000),
+        "1",
+        "The most requests to VOD's API in a second.",
+    ),
+    option(
         "quarantine",
         Kind::Table,
         "as below",
-        "What becomes of messages that cannot be decoded.",
+        "What becomes of messages that cannot be decoded, or that a forward target refuses for good.",
     ),
     option(
         "quarantine.max_bytes",
@@ -233,7 +341,13 @@ pub fn render() -> String {
 fn default_cell(option: &ConfigOption) -> String {
     let literal = matches!(
         option.kind,
-        Kind::Choice(_) | Kind::Count(..) | Kind::Seconds(..) | Kind::Bytes(..) | Kind::Flag
+        Kind::Choice(_)
+            | Kind::Count(..)
+            | Kind::Seconds(..)
+            | Kind::Bytes(..)
+            | Kind::Flag
+            | Kind::Number(..)
+            | Kind::TranscodeBound
     ) || option.default == "default";
     if literal {
         format!("`{}`", option.default)
@@ -293,5 +407,6 @@ const TAIL: &str = "
 - Secrets are never written into the file. It names a file (`.._file`) or an environment variable (`.._env`), one of the two.
 - There are at most {MAX_QUEUES} queues, discovered ones included. No two entries may mean the same queue in MNS or have the
   same id.
+- A queue is not passed on to itself, nor queues to each other in a circle.
 - An `http` endpoint on a public network is warned about: its requests can be read on their way.
 ";

@@ -47,6 +47,7 @@ pub(super) struct Entry {
     pub(super) name: Field<String>,
     pub(super) prefix: Field<String>,
     pub(super) role: Field<Role>,
+    pub(super) forward: Field<ForwardOptions>,
     pub(super) options: QueueOptions,
 }
 
@@ -61,6 +62,38 @@ pub(super) struct QueueOptions {
     pub(super) long_poll: Field<Duration>,
     pub(super) workers: Field<usize>,
     pub(super) streams_from: Field<StreamsFrom>,
+    pub(super) transcodes: Field<TranscodeOptions>,
+    pub(super) vod: Field<VodOptions>,
+}
+
+/// `forward` of a queue.
+#[derive(Debug, Default)]
+pub(super) struct ForwardOptions {
+    pub(super) name: Field<String>,
+    pub(super) endpoint: Field<Endpoint>,
+    pub(super) account: Field<String>,
+}
+
+/// `transcodes` of a queue or of `defaults`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TranscodeOptions {
+    pub(super) base: Field<Duration>,
+    pub(super) factor_millis: Field<u32>,
+    pub(super) unknown_duration: Field<Duration>,
+    pub(super) abandon_after: Field<Duration>,
+    pub(super) expect_every_upload: Field<bool>,
+    pub(super) playable_objective: Field<Duration>,
+    pub(super) max_videos: Field<usize>,
+}
+
+/// `vod` of a queue or of `defaults`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct VodOptions {
+    pub(super) region: Field<String>,
+    pub(super) endpoint: Field<Endpoint>,
+    pub(super) app_id: Field<String>,
+    pub(super) no_transcode_template_groups: Field<Vec<String>>,
+    pub(super) requests_per_second_millis: Field<u32>,
 }
 
 // === impl File ===
@@ -209,6 +242,7 @@ impl Entry {
                     ("dead_letter", Role::DeadLetter),
                 ],
             ),
+            forward: table.section("forward", "queues[].forward", ForwardOptions::read),
             options: QueueOptions::read(&mut table),
         };
         table.close();
@@ -235,6 +269,8 @@ impl QueueOptions {
                     ("summary", StreamsFrom::Summary),
                 ],
             ),
+            transcodes: table.section("transcodes", "queues[].transcodes", TranscodeOptions::read),
+            vod: table.section("vod", "queues[].vod", VodOptions::read),
         }
     }
 
@@ -250,6 +286,78 @@ impl QueueOptions {
             long_poll: self.long_poll.or(defaults.long_poll),
             workers: self.workers.or(defaults.workers),
             streams_from: self.streams_from.or(defaults.streams_from),
+            transcodes: self
+                .transcodes
+                .merge(defaults.transcodes, TranscodeOptions::inherit),
+            vod: self.vod.merge(defaults.vod, VodOptions::inherit),
+        }
+    }
+}
+
+// === impl ForwardOptions ===
+
+impl ForwardOptions {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            name: table.text("name"),
+            endpoint: table.endpoint("endpoint"),
+            account: table.text("account"),
+        }
+    }
+}
+
+// === impl TranscodeOptions ===
+
+impl TranscodeOptions {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            base: table.seconds("base"),
+            factor_millis: table.thousandths("factor"),
+            unknown_duration: table.seconds("unknown_duration"),
+            abandon_after: table.seconds("abandon_after"),
+            expect_every_upload: table.choice("expect", &[("some", false), ("every_upload", true)]),
+            playable_objective: table.transcode_bound("playable_objective"),
+            max_videos: table.count("max_videos"),
+        }
+    }
+
+    fn inherit(self, defaults: Self) -> Self {
+        Self {
+            base: self.base.or(defaults.base),
+            factor_millis: self.factor_millis.or(defaults.factor_millis),
+            unknown_duration: self.unknown_duration.or(defaults.unknown_duration),
+            abandon_after: self.abandon_after.or(defaults.abandon_after),
+            expect_every_upload: self.expect_every_upload.or(defaults.expect_every_upload),
+            playable_objective: self.playable_objective.or(defaults.playable_objective),
+            max_videos: self.max_videos.or(defaults.max_videos),
+        }
+    }
+}
+
+// === impl VodOptions ===
+
+impl VodOptions {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            region: table.text("region"),
+            endpoint: table.vod_endpoint("endpoint"),
+            app_id: table.text("app_id"),
+            no_transcode_template_groups: table.labels("no_transcode_template_groups"),
+            requests_per_second_millis: table.thousandths("requests_per_second"),
+        }
+    }
+
+    fn inherit(self, defaults: Self) -> Self {
+        Self {
+            region: self.region.or(defaults.region),
+            endpoint: self.endpoint.or(defaults.endpoint),
+            app_id: self.app_id.or(defaults.app_id),
+            no_transcode_template_groups: self
+                .no_transcode_template_groups
+                .or(defaults.no_transcode_template_groups),
+            requests_per_second_millis: self
+                .requests_per_second_millis
+                .or(defaults.requests_per_second_millis),
         }
     }
 }

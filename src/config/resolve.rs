@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::Accounts;
+use super::forward;
 use super::problem::{Place, Problem};
 use super::raw::{Entry, File, QueueOptions};
 use super::table::Field;
+use super::transcodes;
 use super::{Config, Discovery, Endpoint, MAX_QUEUES, Quarantine, QueueConfig};
 use crate::aliyun::sign;
 use crate::ledger::QueueSettings;
@@ -40,6 +42,7 @@ pub(super) fn resolve(file: File, directory: Option<&Path>, problems: &mut Vec<P
         })
         .collect();
     find_duplicates(&resolved, problems);
+    forward::find_circles(&resolved, problems, &mut warnings);
     warnings.sort();
     warnings.dedup();
 
@@ -66,10 +69,12 @@ pub(super) fn resolve(file: File, directory: Option<&Path>, problems: &mut Vec<P
 }
 
 /// An entry of `queues` that is right in itself.
-struct Resolved {
-    place: Place,
-    prefix: Option<Arc<str>>,
-    queue: QueueConfig,
+pub(super) struct Resolved {
+    pub(super) place: Place,
+    pub(super) prefix: Option<Arc<str>>,
+    /// Where its `forward` stands.
+    pub(super) forward: Option<Place>,
+    pub(super) queue: QueueConfig,
 }
 
 struct EntryReader<'a> {
@@ -109,7 +114,7 @@ fn find_duplicates(entries: &[Resolved], problems: &mut Vec<Problem>) {
     for entry in named {
         let identity = &entry.queue.identity;
         let first = by_name
-            .entry((whose(&entry.queue), &identity.mns_queue))
+            .entry((whose(&entry.queue.endpoint), &identity.mns_queue))
             .or_insert(&entry.place);
         if *first != &entry.place {
             problems.push(entry.place.problem(format!(
@@ -142,19 +147,26 @@ fn find_duplicates(entries: &[Resolved], problems: &mut Vec<Problem>) {
 }
 
 /// Account and region, by which the public and the inner endpoint of one MNS are the same; else the endpoint itself.
-fn whose(queue: &QueueConfig) -> (&str, &str) {
-    let endpoint = &queue.endpoint;
+pub(super) fn whose(endpoint: &Endpoint) -> (&str, &str) {
     endpoint
         .account()
         .zip(endpoint.region())
         .unwrap_or((endpoint.as_str(), ""))
 }
 
+/// What is doubtful about an endpoint in clear text.
+pub(super) fn exposed(endpoint: &Endpoint) -> String {
+    format!(
+        "requests to {endpoint} can be read on their way; use `https`, or the endpoint of the VPC"
+    )
+}
+
 fn overlap(a: &Resolved, b: &Resolved) -> bool {
     let (Some(left), Some(right)) = (&a.prefix, &b.prefix) else {
         return false;
     };
-    whose(&a.queue) == whose(&b.queue) && (left.starts_with(&**right) || right.starts_with(&**left))
+    whose(&a.queue.endpoint) == whose(&b.queue.endpoint)
+        && (left.starts_with(&**right) || right.starts_with(&**left))
 }
 
 // === impl EntryReader ===
@@ -195,7 +207,17 @@ impl EntryReader<'_> {
             mode,
             role,
         };
-        let queue = QueueConfig {
+        // What another queue's consumers gave up is no transcode under way.
+        let vod = match options.vod {
+            Field::Given(place, vod) if role == Role::Callback => Some(transcodes::vod(
+                (place, vod),
+                region,
+                self.problems,
+                self.warnings,
+            )),
+            _ => None,
+        };
+        let mut queue = QueueConfig {
             identity: Arc::new(identity),
             endpoint,
             account,
@@ -204,12 +226,27 @@ impl EntryReader<'_> {
             workers: options.workers.value().unwrap_or(WORKERS),
             settings: QueueSettings {
                 streams_from: options.streams_from.value().unwrap_or_default(),
-                ..QueueSettings::default()
+                transcodes: transcodes::settings(options.transcodes, vod.is_some(), self.problems),
             },
+            forward: None,
+            vod,
         };
+        let mut forward = None;
+        if let Field::Given(place, target) = entry.forward {
+            self.check_forward(&place, &options.mode, prefix.is_some());
+            queue.forward = forward::resolve(
+                (&place, target),
+                &queue,
+                accounts,
+                self.problems,
+                self.warnings,
+            );
+            forward = Some(place);
+        }
         Some(Resolved {
             place: self.place,
             prefix,
+            forward,
             queue,
         })
     }
@@ -218,9 +255,7 @@ impl EntryReader<'_> {
         match field {
             Field::Given(place, endpoint) => {
                 if endpoint.is_exposed() {
-                    self.warnings.push(place.problem(format!(
-                        "requests to {endpoint} can be read on their way; use `https`, or the endpoint of the VPC"
-                    )));
+                    self.warnings.push(place.problem(exposed(&endpoint)));
                 }
                 Some(endpoint)
             }
@@ -284,6 +319,22 @@ impl EntryReader<'_> {
             _ => {}
         }
         Mode::Consume
+    }
+
+    /// Messages are passed on only where they are consumed, one queue at a time.
+    fn check_forward(&mut self, place: &Place, mode: &Field<Mode>, is_prefix: bool) {
+        if matches!(mode, Field::Absent | Field::Given(_, Mode::Peek)) {
+            self.problems.push(place.problem(
+                "found with mode `peek`, which takes no message out of the queue; add `mode: consume`, or remove \
+                 `forward`",
+            ));
+        }
+        if is_prefix {
+            self.problems.push(place.problem(
+                "found beside `prefix`, which could find the target as well; give each queue that is passed on an \
+                 entry with its `name`",
+            ));
+        }
     }
 
     /// Options of the entry itself that a peeking queue makes no use of.

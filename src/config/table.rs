@@ -8,7 +8,8 @@ use super::endpoint::Endpoint;
 use super::node::{Node, Value, describe_text, plain};
 use super::options::{Kind, options_of};
 use super::problem::{Place, Problem, nearest};
-use super::value::{parse_bytes, parse_duration};
+use super::value::{MAX_LABELS, parse_bytes, parse_duration};
+use crate::ledger::counts::TRANSCODE_BOUNDS;
 use crate::secret::SecretSource;
 
 /// Keys under which a secret would stand in the file itself.
@@ -47,6 +48,16 @@ impl<T> Field<T> {
         match self {
             Self::Absent => other,
             given => given,
+        }
+    }
+
+    /// This one and `other` together, where the file mentions both, else the one it mentions.
+    pub(super) fn merge(self, other: Self, merge: impl FnOnce(T, T) -> T) -> Self {
+        match (self, other) {
+            (Self::Given(place, value), Self::Given(_, other)) => {
+                Self::Given(place, merge(value, other))
+            }
+            (this, other) => this.or(other),
         }
     }
 
@@ -109,6 +120,27 @@ impl<'p> Table<'p> {
     pub(super) fn table(&mut self, key: &str, schema: &'static str) -> Table<'_> {
         let (place, node) = self.take(key).unwrap_or_else(|| self.nothing(key));
         Table::open(place, node, schema, self.problems)
+    }
+
+    /// Takes the mapping under `key`, if the file mentions it, and reads it; nothing is an empty one.
+    pub(super) fn section<T>(
+        &mut self,
+        key: &str,
+        schema: &'static str,
+        read: impl FnOnce(&mut Table<'_>) -> T,
+    ) -> Field<T> {
+        let Some((place, node)) = self.take(key) else {
+            return Field::Absent;
+        };
+        if !matches!(node.value, Value::Map(_) | Value::Null) {
+            self.problems
+                .push(place.problem(unexpected(&node.value, Kind::Table)));
+            return Field::Invalid;
+        }
+        let mut table = Table::open(place.clone(), node, schema, self.problems);
+        let section = read(&mut table);
+        table.close();
+        Field::Given(place, section)
     }
 
     /// Takes the mapping from names to mappings under `key`.
@@ -183,6 +215,62 @@ impl<'p> Table<'p> {
         })
     }
 
+    /// Takes a number, in thousandths.
+    pub(super) fn thousandths(&mut self, key: &str) -> Field<u32> {
+        self.field(key, |_, value, kind| {
+            let number = match value {
+                Value::Int(number) => i32::try_from(number).ok().map(f64::from),
+                Value::Float(number) => Some(number),
+                _ => None,
+            };
+            let Kind::Number(min, max) = kind else {
+                return Err(unexpected(&value, kind));
+            };
+            let within = |number: &f64| (f64::from(min)..=f64::from(max)).contains(number);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "within the bounds, which are u32"
+            )]
+            number
+                .map(|number| (number * 1000.0).round())
+                .filter(within)
+                .map(|number| number as u32)
+                .ok_or_else(|| unexpected(&value, kind))
+        })
+    }
+
+    /// Takes a bound of the histograms of transcode times.
+    pub(super) fn transcode_bound(&mut self, key: &str) -> Field<Duration> {
+        self.field(key, |_, value, kind| {
+            let time = match &value {
+                Value::Text(text) => parse_duration(text),
+                _ => None,
+            };
+            let is_bound = |time: &Duration| {
+                TRANSCODE_BOUNDS
+                    .iter()
+                    .any(|millis| Duration::from_millis(*millis) == *time)
+            };
+            time.filter(is_bound)
+                .ok_or_else(|| unexpected(&value, kind))
+        })
+    }
+
+    /// Takes a list of texts.
+    pub(super) fn labels(&mut self, key: &str) -> Field<Vec<String>> {
+        self.field(key, |_, value, kind| match value {
+            Value::List(items) if items.len() <= MAX_LABELS => items
+                .into_iter()
+                .map(|item| match item.value {
+                    Value::Text(text) if Kind::Label.accepts(&text) => Ok(text),
+                    other => Err(unexpected(&other, Kind::Label)),
+                })
+                .collect(),
+            other => Err(unexpected(&other, kind)),
+        })
+    }
+
     /// Takes a time in whole seconds.
     pub(super) fn seconds(&mut self, key: &str) -> Field<Duration> {
         self.field(key, |_, value, kind| {
@@ -226,6 +314,14 @@ impl<'p> Table<'p> {
     pub(super) fn endpoint(&mut self, key: &str) -> Field<Endpoint> {
         let text = self.text(key);
         text.and_then(self.problems, |text| read_endpoint(&text))
+    }
+
+    /// Takes the URL of VOD's API.
+    pub(super) fn vod_endpoint(&mut self, key: &str) -> Field<Endpoint> {
+        let text = self.text(key);
+        text.and_then(self.problems, |text| {
+            Endpoint::parse(&text).map_err(|_| unexpected(&Value::Text(text), Kind::VodEndpoint))
+        })
     }
 
     /// Takes the URL of a proxy.

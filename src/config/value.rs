@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 
+use crate::ledger::counts::TRANSCODE_BOUNDS;
+
 /// What an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -40,7 +42,18 @@ pub enum Kind {
     Seconds(u64, u64),
     /// A size in bytes within these bounds.
     Bytes(u64, u64),
+    /// A number within these bounds, given in thousandths.
+    Number(u32, u32),
+    /// A bound of the histograms of transcode times.
+    TranscodeBound,
+    /// The URL of VOD's API.
+    VodEndpoint,
+    /// A list of texts for labels.
+    Labels,
 }
+
+/// The most items of [`Kind::Labels`].
+pub(super) const MAX_LABELS: usize = 100;
 
 const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
@@ -79,7 +92,7 @@ fn bytes(size: u64) -> String {
 }
 
 /// The shortest exact form of a time.
-fn seconds(secs: u64) -> String {
+pub(super) fn seconds(secs: u64) -> String {
     match secs {
         secs if secs.is_multiple_of(3600) => format!("{}h", secs / 3600),
         secs if secs.is_multiple_of(60) && secs > 60 => format!("{}m", secs / 60),
@@ -160,6 +173,22 @@ impl fmt::Display for Kind {
                     seconds(max)
                 )
             }
+            Self::Number(min, max) => {
+                let (min, max) = (f64::from(min) / 1000.0, f64::from(max) / 1000.0);
+                write!(f, "a number from {min} to {max}")
+            }
+            Self::TranscodeBound => {
+                f.write_str("one of the times ")?;
+                for (index, millis) in TRANSCODE_BOUNDS.iter().enumerate() {
+                    let before = if index == 0 { "" } else { ", " };
+                    write!(f, "{before}`{}`", seconds(millis / 1000))?;
+                }
+                Ok(())
+            }
+            Self::VodEndpoint => {
+                f.write_str("a URL such as `https://vod.cn-shanghai.aliyuncs.com`")
+            }
+            Self::Labels => write!(f, "a list of at most {MAX_LABELS} texts"),
             Self::Bytes(min, max) => {
                 write!(f, "a size from `{}` to `{}`", bytes(min), bytes(max))
             }

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::core::Shared;
 use super::faults::FaultRule;
 use super::queue::DeadLetterPolicy;
+use super::vod::Media;
 
 const ROUTES: &str = "GET state, POST advance, GET or POST faults, GET or POST behaviour, \
-                      POST dead-letter, POST purge, POST credentials";
+                      POST dead-letter, POST purge, POST credentials, POST vod-media, POST vod-callback";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +61,14 @@ pub(super) fn handle(shared: &Shared, method: &str, route: &str, body: &[u8]) ->
         ("POST", "behaviour") => parse(body).and_then(|patch| behaviour(shared, &patch)),
         ("POST", "dead-letter") => parse(body).and_then(|change| dead_letter(shared, change)),
         ("POST", "purge") => parse(body).and_then(|change| purge(shared, &change)),
+        ("POST", "vod-media") => parse(body).map(|media: Vec<Media>| {
+            shared.core().vod.put(media);
+            json!({})
+        }),
+        ("POST", "vod-callback") => parse(body).map(|callback| {
+            shared.core().vod.callback = callback;
+            json!({})
+        }),
         ("POST", "credentials") => parse(body).map(|credentials| {
             shared.core().credentials = credentials;
             json!({})

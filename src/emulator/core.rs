@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::faults::{Faults, Operation};
 use super::queue::{Counts, DeadLetterPolicy};
 use super::state::{CallCount, QueueState, State};
+use super::vod;
 use crate::clock::{self, UnixMillis};
 
 /// An access key. With a security token it is a temporary one.
@@ -52,6 +53,8 @@ pub(super) struct Core {
     pub(super) behaviour: Behaviour,
     pub(super) faults: Faults,
     pub(super) credentials: Credentials,
+    /// What VOD's API tells of.
+    pub(super) vod: vod::Library,
     /// Long polls that wait.
     pub(super) parked: u32,
     calls: BTreeMap<(Operation, Cow<'static, str>), u64>,
@@ -108,6 +111,7 @@ impl Shared {
                 behaviour: options.behaviour,
                 faults: Faults::new(options.seed),
                 credentials: options.credentials,
+                vod: vod::Library::default(),
                 parked: 0,
                 calls: BTreeMap::new(),
                 wakers: HashMap::new(),

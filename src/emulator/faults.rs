@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An operation of the data plane, named as the vendor names it.
+/// An operation of MNS's data plane or of VOD, named as the vendor names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are the vendor's operations")]
 pub enum Operation {
@@ -20,6 +20,10 @@ pub enum Operation {
     DeleteMessage,
     BatchDeleteMessage,
     ChangeMessageVisibility,
+    GetTranscodeSummary,
+    GetVideoInfos,
+    GetVideoList,
+    GetMessageCallback,
     /// A request that is none of them.
     Unknown,
 }
@@ -145,6 +149,10 @@ impl Operation {
             Self::DeleteMessage => "DeleteMessage",
             Self::BatchDeleteMessage => "BatchDeleteMessage",
             Self::ChangeMessageVisibility => "ChangeMessageVisibility",
+            Self::GetTranscodeSummary => "GetTranscodeSummary",
+            Self::GetVideoInfos => "GetVideoInfos",
+            Self::GetVideoList => "GetVideoList",
+            Self::GetMessageCallback => "GetMessageCallback",
             Self::Unknown => "Unknown",
         }
     }

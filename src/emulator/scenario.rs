@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use self::story::{Step, Story};
 use crate::clock::UnixMillis;
+use crate::emulator::vod::Media;
 
 pub use self::settings::Settings;
 pub use self::truth::{QueueTruth, State, Table, Truth, Video};
@@ -34,6 +35,7 @@ pub struct Platform {
     agenda: BTreeMap<(UnixMillis, u64), Due>,
     planned: u64,
     truth: Truth,
+    media: Vec<Media>,
 }
 
 /// A message that is to be sent to a queue.
@@ -64,6 +66,7 @@ impl Platform {
             agenda: BTreeMap::new(),
             planned: 0,
             truth: Truth::default(),
+            media: Vec::new(),
         };
         for queue in &platform.settings.queues {
             platform.truth.queues.entry(queue.clone()).or_default();
@@ -89,7 +92,10 @@ impl Platform {
                     self.upload(at);
                     self.plan_upload(at);
                 }
-                Due::Step(Step::Uploaded(video)) => self.truth.uploaded(video),
+                Due::Step(Step::Uploaded(video, media)) => {
+                    self.truth.uploaded(video);
+                    self.media.push(*media);
+                }
                 Due::Step(Step::State { video, state }) => self.truth.changed(&video, state, at),
                 Due::Step(Step::Push { queue, body, count }) => {
                     self.truth.pushed(&queue, &count);
@@ -98,6 +104,11 @@ impl Platform {
             }
         }
         pushes
+    }
+
+    /// The media uploaded since the last call, for [`put_media`](crate::emulator::Handle::put_media).
+    pub fn take_media(&mut self) -> Vec<Media> {
+        std::mem::take(&mut self.media)
     }
 
     /// The truth about all that [`Platform::step`] has done.

@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 
 use super::control;
 use super::core::Shared;
+use super::vod;
 use super::wire::{self, Answer, Call, Outcome, Payload};
 
 /// A legal batch of 64 KiB is below 400 KiB even with every character escaped.
@@ -153,7 +154,11 @@ async fn respond(
     if !fits {
         return Ok(answer_response(wire::refuse_too_large(shared, &call)));
     }
-    match wire::handle(shared, &call).await {
+    let outcome = match vod::action(&call) {
+        Some(action) => vod::handle(shared, &call, &action).await,
+        None => wire::handle(shared, &call).await,
+    };
+    match outcome {
         Outcome::Answer(answer) => Ok(answer_response(answer)),
         Outcome::Reset => Err(Abort::Reset),
     }

@@ -69,7 +69,7 @@ const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><b
 // === impl Call ===
 
 impl Call {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
@@ -156,7 +156,7 @@ async fn attempt(
     Ok(perform::perform(shared, call, operation, queue.unwrap_or_default(), action).await)
 }
 
-fn spoil(mut answer: Answer, fault: Option<Fault>) -> Outcome {
+pub(super) fn spoil(mut answer: Answer, fault: Option<Fault>) -> Outcome {
     match fault {
         Some(Fault::ResetAfter) => return Outcome::Reset,
         Some(Fault::Truncated) => {

@@ -1,6 +1,7 @@
 //! Durable counters of one queue, and the histogram they are made of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,12 @@ pub const PROCESSING_BOUNDS: &[u64] = &[
 
 /// How a whole transcode ended, in the order of [`Counts::transcode`].
 pub const TRANSCODE_STATUSES: [&str; 3] = ["success", "partial", "fail"];
+
+/// What became of a message that was offered to a forward target: taken, refused for good, to be offered again.
+pub const FORWARD_RESULTS: [&str; 3] = ["sent", "refused", "failed"];
+
+/// Forward targets that a queue counts apart; further ones, after as many changes of its config, count as `other`.
+const TARGETS: usize = 16;
 
 /// A classic histogram with fixed bounds. The sum is kept in whole milliseconds, so that the order of observations
 /// cannot change it.
@@ -71,6 +78,8 @@ pub struct Counts {
     pub closed: Vec<u64>,
     /// Answers of VOD about overdue transcodes, by [`Verdict::index`].
     pub reconciliations: Vec<u64>,
+    /// Messages offered to forward targets, by the target's name in MNS and in the order of [`FORWARD_RESULTS`].
+    pub forwarded: BTreeMap<Arc<str>, [u64; FORWARD_RESULTS.len()]>,
     /// EventTime to EnqueueTime ([`DELIVERY_BOUNDS`]).
     pub delivery: Histogram,
     /// EnqueueTime to first dequeue ([`DELIVERY_BOUNDS`]).
@@ -107,6 +116,22 @@ impl Histogram {
 
 // === impl Counts ===
 
+impl Counts {
+    /// Counts messages offered to a forward target, in the order of [`FORWARD_RESULTS`].
+    pub(super) fn forwarded(&mut self, target: &Arc<str>, results: [u64; FORWARD_RESULTS.len()]) {
+        let known = self.forwarded.len() < TARGETS || self.forwarded.contains_key(target);
+        let target = if known {
+            Arc::clone(target)
+        } else {
+            Arc::from("other")
+        };
+        let row = self.forwarded.entry(target).or_default();
+        for (count, more) in row.iter_mut().zip(results) {
+            *count += more;
+        }
+    }
+}
+
 impl Default for Counts {
     fn default() -> Self {
         Self {
@@ -126,6 +151,7 @@ impl Default for Counts {
             stalls: 0,
             closed: vec![0; Verdict::COUNT],
             reconciliations: vec![0; Verdict::COUNT],
+            forwarded: BTreeMap::new(),
             delivery: Histogram::new(DELIVERY_BOUNDS),
             wait: Histogram::new(DELIVERY_BOUNDS),
             processing: Histogram::new(PROCESSING_BOUNDS),

@@ -23,6 +23,8 @@ pub struct Pending {
     pub dequeue_count: u32,
     /// What it says; none if undecodable.
     pub content: Option<ContentKey>,
+    /// The forward target took it or refused it for good: it need only be deleted.
+    pub forwarded: bool,
 }
 
 /// All pending messages of a queue.
@@ -46,6 +48,11 @@ pub struct InHand {
 
 impl PendingTable {
     /// A pending message.
+    pub fn get(&self, key: &MessageKey) -> Option<&Pending> {
+        self.entries.get(key)
+    }
+
+    /// A pending message, to be changed.
     pub fn get_mut(&mut self, key: &MessageKey) -> Option<&mut Pending> {
         self.entries.get_mut(key)
     }

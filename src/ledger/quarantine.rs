@@ -1,4 +1,4 @@
-//! Undecodable messages, kept within a byte cap so that somebody can look at them and send them again.
+//! Messages that could not be decoded or passed on, kept within a byte cap so that somebody can look at them and send them again.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::QuarantineEntry;
 
-/// Undecodable messages, oldest first.
+/// Messages in quarantine, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
     entries: VecDeque<QuarantineEntry>,

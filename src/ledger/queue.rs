@@ -65,7 +65,7 @@ pub struct QueueState {
     pub(super) transcodes: Transcodes,
     settings: QueueSettings,
     retention: Option<Duration>,
-    deleted: Window<MessageKey, u32>,
+    deleted: Window<MessageKey, Deleted>,
     contents: Window<ContentKey, ()>,
     seen: Seen,
     opened_at: UnixMillis,
@@ -73,6 +73,13 @@ pub struct QueueState {
     lost_receives: VecDeque<(UnixMillis, UnixMillis)>,
     strangers: VecDeque<UnixMillis>,
     incomplete_until: Option<UnixMillis>,
+}
+
+/// A message whose deletion is confirmed.
+#[derive(Clone, PartialEq, Copy, Debug, Serialize, Deserialize)]
+struct Deleted {
+    dequeue_count: u32,
+    forwarded: bool,
 }
 
 /// What one sighting turned out to be.
@@ -229,10 +236,23 @@ impl QueueState {
         let taken = u64::try_from(at.millis_since(pending.received_at)).unwrap_or(0);
         self.counts.processing.observe(PROCESSING_BOUNDS, taken);
         let expires = at.plus(DEDUPE_WINDOW);
-        self.evictions.dedupe += self.deleted.insert(message, pending.dequeue_count, expires);
+        let deleted = Deleted {
+            dequeue_count: pending.dequeue_count,
+            forwarded: pending.forwarded,
+        };
+        self.evictions.dedupe += self.deleted.insert(message, deleted, expires);
         if let Some(content) = pending.content {
             self.evictions.contents += self.contents.insert(content, (), expires);
         }
+    }
+
+    /// Marks a message as passed on; false if it was already.
+    pub(super) fn mark_forwarded(&mut self, message: MessageKey) -> bool {
+        let marked = self
+            .pending
+            .get_mut(&message)
+            .map(|pending| std::mem::replace(&mut pending.forwarded, true));
+        marked == Some(false)
     }
 
     /// Raises the DequeueCount known of a message and returns what it was; none for a new message.
@@ -240,7 +260,7 @@ impl QueueState {
         let known = match self.pending.get_mut(&sighting.message) {
             Some(pending) => &mut pending.dequeue_count,
             None => match self.deleted.get_mut(&sighting.message) {
-                Some(known) => known,
+                Some(deleted) => &mut deleted.dequeue_count,
                 None => self.seen.get_mut(&sighting.message)?,
             },
         };
@@ -260,6 +280,11 @@ impl QueueState {
                 Content::Event { key, .. } => Some(*key),
                 Content::Undecodable { .. } => None,
             },
+            // One that comes back after its deletion has been passed on already.
+            forwarded: self
+                .deleted
+                .get_mut(&sighting.message)
+                .is_some_and(|deleted| deleted.forwarded),
         };
         match self.pending.get_mut(&sighting.message) {
             // A late answer must not take back what a later receive told.
@@ -268,6 +293,7 @@ impl QueueState {
                 let dequeue_count = known.dequeue_count.max(pending.dequeue_count);
                 *known = Pending {
                     dequeue_count,
+                    forwarded: known.forwarded || pending.forwarded,
                     ..pending
                 };
             }

@@ -104,6 +104,19 @@ pub enum Content {
     },
 }
 
+/// A message that a forward target refused for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Which message.
+    pub message: MessageKey,
+    /// MNS's MessageId.
+    pub message_id: Box<str>,
+    /// When MNS accepted it.
+    pub enqueue_time: UnixMillis,
+    /// The body as stored in MNS.
+    pub body: Arc<str>,
+}
+
 /// One change of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
@@ -149,6 +162,21 @@ pub enum Record {
         at: UnixMillis,
         /// Which.
         messages: Vec<MessageKey>,
+    },
+    /// A queue's messages were offered to its forward target. Without any message the target's counters start at 0.
+    Forwarded {
+        /// Where they were received.
+        queue: QueueIndex,
+        /// Server time.
+        at: UnixMillis,
+        /// The target's name in MNS.
+        target: Arc<str>,
+        /// The target took these: they need only be deleted.
+        messages: Vec<MessageKey>,
+        /// The target refused these for good: they go to quarantine and need only be deleted.
+        refused: Vec<Refused>,
+        /// How many it did not take and will be offered again.
+        failed: u64,
     },
     /// A receive failed in a way that may have dequeued messages unseen: timeout, reset, unreadable answer.
     ReceiveLost {
@@ -208,6 +236,7 @@ impl Record {
             | Self::Closed { at, .. }
             | Self::Sighted { at, .. }
             | Self::Deleted { at, .. }
+            | Self::Forwarded { at, .. }
             | Self::Ticked { at, .. }
             | Self::Judged { at, .. }
             | Self::Swept { at, .. } => Some(*at),

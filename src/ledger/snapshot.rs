@@ -63,7 +63,7 @@ pub struct Snapshot {
     pub durable: bool,
     /// Bytes that the store holds on disk; none for the memory store.
     pub state_bytes: Option<u64>,
-    /// Undecodable messages kept in quarantine, oldest first.
+    /// Messages kept in quarantine, oldest first.
     pub quarantine: Vec<QuarantineEntry>,
 }
 
@@ -123,15 +123,24 @@ pub struct Transcodes {
     pub stalled: [u64; Stage::COUNT],
 }
 
-/// An undecodable message kept for inspection.
+/// Why a message is in quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub enum QuarantineReason {
+    /// It could not be decoded.
+    Undecodable(Undecodable),
+    /// The queue that it was to be passed on to refused it for good.
+    ForwardRefused,
+}
+
+/// A message kept for inspection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct QuarantineEntry {
     /// Number of the entry, never used again.
     pub number: u64,
     /// Configured id of the queue.
     pub queue: Arc<str>,
-    /// Why it could not be decoded.
-    pub reason: Undecodable,
+    /// Why it is here.
+    pub reason: QuarantineReason,
     /// When it was put here, in server time.
     pub at: UnixMillis,
     /// EnqueueTime of the message.
@@ -142,4 +151,16 @@ pub struct QuarantineEntry {
     pub size: u64,
     /// The body as stored in MNS; none once dropped.
     pub body: Arc<str>,
+}
+
+// === impl QuarantineReason ===
+
+impl QuarantineReason {
+    /// A bounded name: that of the [`Undecodable`], or `forward_refused`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecodable(reason) => reason.as_str(),
+            Self::ForwardRefused => "forward_refused",
+        }
+    }
 }

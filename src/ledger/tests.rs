@@ -395,14 +395,88 @@ fn what_is_in_hand_leaves_when_its_visibility_timeout_has_passed() {
         &mut ledger,
         vec![sighting(1, 1, event(1, Status::Success, BIRTH))],
     );
-    let in_hand = |secs| ledger.in_hand(QUEUE, BIRTH.plus(Duration::from_secs(secs)));
-    assert_eq!(in_hand(5), 1);
+    let in_hand =
+        |ledger: &Ledger, secs| ledger.in_hand(QUEUE, BIRTH.plus(Duration::from_secs(secs)));
+    assert_eq!(in_hand(&ledger, 5), 1);
     assert_eq!(
-        in_hand(34),
+        in_hand(&ledger, 34),
         0,
         "hidden until 33 s, whether or not anybody reads since"
     );
     assert_eq!(ledger.pending(QUEUE), 1, "and yet it is not forgotten");
+}
+
+fn forward(ledger: &mut Ledger, messages: &[u128], refused: &[u128], failed: u64) {
+    let refuse = |message: &u128| Refused {
+        message: MessageKey(*message),
+        message_id: "m".into(),
+        enqueue_time: BIRTH,
+        body: "body".into(),
+    };
+    commit(
+        ledger,
+        &Record::Forwarded {
+            queue: QUEUE,
+            at: BIRTH.plus(Duration::from_secs(6)),
+            target: "worker".into(),
+            messages: messages.iter().copied().map(MessageKey).collect(),
+            refused: refused.iter().map(refuse).collect(),
+            failed,
+        },
+    );
+}
+
+#[test]
+fn what_is_passed_on_stays_so_through_redelivery_and_deletion() {
+    let mut ledger = ledger(Mode::Consume);
+    let messages = [MessageKey(1), MessageKey(2)];
+    let deliver = |ledger: &mut Ledger, count| {
+        let sightings = [1, 2].map(|message| sighting(message, count, undecodable("x")));
+        sight(ledger, sightings.to_vec());
+    };
+    deliver(&mut ledger, 1);
+    assert_eq!(ledger.forwarded(QUEUE, &messages), [false, false]);
+    forward(&mut ledger, &[1], &[], 1);
+    deliver(&mut ledger, 2);
+    assert_eq!(ledger.forwarded(QUEUE, &messages), [true, false]);
+    delete(&mut ledger, &[1, 2], BIRTH.plus(Duration::from_secs(9)));
+    deliver(&mut ledger, 3);
+    assert_eq!(
+        ledger.forwarded(QUEUE, &messages),
+        [true, false],
+        "even if it comes back after its deletion"
+    );
+    assert_eq!(counts(&ledger).forwarded["worker"], [1, 0, 1]);
+}
+
+#[test]
+fn what_a_target_refuses_is_quarantined_once_with_its_body() {
+    let mut ledger = ledger(Mode::Consume);
+    let content = event(1, Status::Success, BIRTH);
+    sight(&mut ledger, vec![sighting(1, 1, content)]);
+    forward(&mut ledger, &[], &[1], 0);
+    forward(&mut ledger, &[], &[1], 0);
+    let quarantine = ledger.snapshot(BIRTH).quarantine;
+    let [entry] = quarantine.as_slice() else {
+        panic!("{quarantine:?}")
+    };
+    assert_eq!(
+        (entry.reason.as_str(), &*entry.body),
+        ("forward_refused", "body")
+    );
+    assert_eq!(ledger.forwarded(QUEUE, &[MessageKey(1)]), [true]);
+    assert_eq!(counts(&ledger).forwarded["worker"], [0, 1, 0]);
+    assert_eq!(decode_failures(&counts(&ledger)), 0);
+}
+
+#[test]
+fn targets_beyond_the_cap_are_counted_as_other() {
+    let mut counts = Counts::default();
+    for number in 0..40 {
+        counts.forwarded(&format!("t{number}").into(), [1, 0, 0]);
+    }
+    assert_eq!(counts.forwarded.len(), 17);
+    assert_eq!(counts.forwarded["other"], [24, 0, 0]);
 }
 
 /// What may happen to a queue: a delivery of a message, or a delete that MNS confirms.

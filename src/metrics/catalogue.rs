@@ -4,7 +4,7 @@
 //! the two against each other, so that a name exists in one place.
 
 use crate::ledger::counts::{
-    DELIVERY_BOUNDS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS, TRANSCODE_STATUSES,
+    DELIVERY_BOUNDS, FORWARD_RESULTS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS, TRANSCODE_STATUSES,
 };
 use crate::ledger::snapshot::Mode;
 use crate::ledger::verdict::{Stage, Verdict};
@@ -232,8 +232,11 @@ families! {
     STATE_EVICTIONS "vod_callback_exporter_state_evictions_total" Kind::Counter, ["table"], "sum",
         "Rows dropped from a table of the state because it was full.",
         "all tables start at 0";
+    FORWARDED_MESSAGES "vod_callback_exporter_forwarded_messages_total" Kind::Counter, ["queue" "target" "result"], "sum",
+        "Messages offered to the queue that they are passed on to; one that is offered again counts again.",
+        "only where a queue has a forward target; all results start at 0";
     QUARANTINED_MESSAGES "vod_callback_exporter_quarantined_messages" Kind::Gauge, [], "max",
-        "Undecodable messages kept in quarantine now.",
+        "Messages kept in quarantine now: undecodable, or refused for good by a forward target.",
         "always present";
     LAST_TICK "vod_callback_exporter_last_tick_timestamp_seconds" Kind::Gauge, ["queue"], "max",
         "When the last read of the queue ended, well or badly, in Unix seconds.",
@@ -353,14 +356,25 @@ pub const LABELS: &[Label] = &[
         values: || Stage::ALL.iter().map(|value| value.as_str()).collect(),
     },
     Label {
-        name: "result",
-        meaning: "whether the objective was met",
-        values: || OBJECTIVE_RESULTS.to_vec(),
-    },
-    Label {
         name: "table",
         meaning: "table of the state",
         values: Vec::new,
+    },
+    Label {
+        name: "target",
+        meaning: "name in MNS of the queue that messages are passed on to; `other` after many changes of it",
+        values: Vec::new,
+    },
+    Label {
+        name: "result",
+        meaning: "whether the objective was met (`good`, `bad`), or what became of a message that is passed on: taken, \
+                  refused for good, or to be offered again",
+        values: || {
+            OBJECTIVE_RESULTS
+                .into_iter()
+                .chain(FORWARD_RESULTS)
+                .collect()
+        },
     },
     Label {
         name: "version",

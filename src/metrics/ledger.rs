@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::catalogue::{self as names, Bounds, Family, MESSAGE_STATES};
 use super::exposition::{Observations, Value, Writer, tails};
 use crate::clock::UnixMillis;
+use crate::ledger::counts::FORWARD_RESULTS;
 use crate::ledger::snapshot::Mode;
 use crate::ledger::{Histogram, QueueSnapshot, Snapshot};
 use crate::vod::event::{Definition, EventType, Status, Undecodable};
@@ -225,6 +226,18 @@ fn write_state(snapshot: &Snapshot, skew_millis: Option<i64>, writer: &mut Write
     let mut family = writer.family(&names::STATE_EVICTIONS);
     for (table, count) in &snapshot.evictions {
         family.sample(&[("table", table)], *count);
+    }
+    let mut family = writer.family(&names::FORWARDED_MESSAGES);
+    for queue in &snapshot.queues {
+        for (target, counts) in &queue.counts.forwarded {
+            for (result, count) in FORWARD_RESULTS.iter().zip(counts) {
+                let id = &*queue.identity.id;
+                family.sample(
+                    &[("queue", id), ("target", target), ("result", result)],
+                    *count,
+                );
+            }
+        }
     }
     let quarantined = snapshot.quarantine.len() as u64;
     writer

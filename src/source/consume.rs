@@ -1,5 +1,9 @@
-//! Consuming a queue: receive, commit, delete. Nothing is deleted before its effect is committed.
+//! Consuming a queue: receive, commit, pass on where there is a target, delete. Nothing is deleted before its effect is
+//! committed.
 
+mod pass_on;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +15,7 @@ use super::observed::{Observed, Receive};
 use super::{BATCH, Queue};
 use crate::clock::UnixMillis;
 use crate::ledger::{MessageKey, Reading, Record};
+use crate::mns::Message;
 use crate::mns::client::DeleteOutcome;
 use crate::mns::error::Error;
 use crate::mns::xml::MessageBatch;
@@ -20,6 +25,8 @@ use crate::recorder::{Stopped, sightings};
 const MOST_IN_HAND: u64 = 4_000;
 /// Entries in the pending table, unconfirmed deletes included, at which receiving stops: none is ever forgotten early.
 const MOST_PENDING: usize = 100_000;
+/// Bytes of bodies that wait for a forward target that is down, at which receiving stops.
+const MOST_WAITING_BYTES: usize = 64 << 20;
 /// How often a full table or a store that cannot write is looked at again.
 const RECHECK: Duration = Duration::from_secs(1);
 /// MNS answers at once when there are too many long polls, and bills it: no loop turns faster than this when empty.
@@ -34,6 +41,7 @@ struct Pool {
     queue: Arc<Queue>,
     tracker: TaskTracker,
     state: Mutex<State>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 struct State {
@@ -62,7 +70,19 @@ pub(super) async fn run(queue: &Arc<Queue>) -> Result<(), Stopped> {
             workers: 1,
             observed,
         }),
+        waiting_bytes: Arc::default(),
     });
+    if let Some(target) = &queue.target {
+        let start = Record::Forwarded {
+            queue: queue.index,
+            at: queue.now(),
+            target: Arc::clone(target.name()),
+            messages: Vec::new(),
+            refused: Vec::new(),
+            failed: 0,
+        };
+        queue.recorder.commit(start).await?;
+    }
     pool.spawn(true);
     while queue.reads_attributes && queue.sleep(queue.config.tick).await {
         tokio::select! {
@@ -164,8 +184,9 @@ impl Pool {
             if queue.cancelled.is_cancelled() {
                 return false;
             }
-            let room = queue.recorder.in_hand(queue.index) < MOST_IN_HAND
-                && queue.recorder.pending(queue.index) < MOST_PENDING;
+            let room = queue.recorder.in_hand(queue.index, queue.now()) < MOST_IN_HAND
+                && queue.recorder.pending(queue.index) < MOST_PENDING
+                && self.waiting_bytes.load(Ordering::Relaxed) < MOST_WAITING_BYTES;
             if room && *writable.borrow_and_update() {
                 return true;
             }
@@ -176,8 +197,12 @@ impl Pool {
         }
     }
 
-    /// Commits what came and deletes it.
-    async fn received(&self, receive: Receive, batch: &MessageBatch) -> Result<(), Stopped> {
+    /// Commits what came, passes it on and deletes it.
+    async fn received(
+        self: &Arc<Self>,
+        receive: Receive,
+        batch: &MessageBatch,
+    ) -> Result<(), Stopped> {
         let queue = &self.queue;
         let at = queue.now();
         queue.recorder.read(
@@ -200,17 +225,11 @@ impl Pool {
         queue.ended(None);
         let until = oldest.and_then(|oldest| self.state().observed.received(receive, at, oldest));
         self.observe(until).await?;
-        let held = batch
-            .iter()
-            .filter_map(|message| {
-                Some(Held {
-                    key: MessageKey::of(message.id),
-                    handle: message.receipt_handle?.to_owned(),
-                    visible_at: message.next_visible_time?,
-                })
-            })
-            .collect();
-        self.delete(held).await
+        if let Some(target) = &queue.target {
+            return self.pass_on(target, batch).await;
+        }
+        let held = batch.iter().filter_map(|message| Held::of(&message));
+        self.delete(held.collect()).await
     }
 
     /// Notes an empty answer; false if it came at once, which proves nothing.
@@ -280,8 +299,8 @@ impl Pool {
                 }
                 Err(error) => queue.ended(Some(&error)),
             }
-            let usable = queue.now().plus(HANDLE_MARGIN);
-            held.retain(|held| held.visible_at > usable);
+            let now = queue.now();
+            held.retain(|held| held.is_usable(now));
             if held.is_empty() {
                 return Ok(());
             }
@@ -327,6 +346,22 @@ impl Pool {
                 return;
             }
         }
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    fn of(message: &Message<'_>) -> Option<Self> {
+        Some(Self {
+            key: MessageKey::of(message.id),
+            handle: message.receipt_handle?.to_owned(),
+            visible_at: message.next_visible_time?,
+        })
+    }
+
+    fn is_usable(&self, now: UnixMillis) -> bool {
+        self.visible_at > now.plus(HANDLE_MARGIN)
     }
 }
 

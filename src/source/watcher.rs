@@ -12,6 +12,7 @@ use super::{Queue, State};
 use crate::aliyun::transport;
 use crate::clock::{self, ServerClock};
 use crate::config::{Discovery, QueueConfig};
+use crate::forward::Target;
 use crate::ledger::{QueueIdentity, Record};
 use crate::metrics::Metrics;
 use crate::metrics::catalogue::mode_label;
@@ -114,6 +115,7 @@ impl Watcher {
                 account: Arc::clone(&account.name),
                 source,
             })?;
+        let target = self.target(&config, seed)?;
         let at = self.clock.now().unwrap_or_else(clock::now);
         let index = self
             .recorder
@@ -122,6 +124,7 @@ impl Watcher {
         let queue = Arc::new(Queue {
             config,
             client,
+            target,
             recorder: self.recorder.clone(),
             clock: Arc::clone(&self.clock),
             index,
@@ -187,6 +190,25 @@ impl Watcher {
         self.cancelled.cancel();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+
+    /// The queue that a queue's messages are passed on to; its calls are counted under the latter.
+    fn target(&self, config: &QueueConfig, seed: u64) -> Result<Option<Arc<Target>>, StartError> {
+        let Some(forward) = &config.forward else {
+            return Ok(None);
+        };
+        let (id, account) = (&config.identity.id, &forward.account);
+        let client = self
+            .clients
+            .client(id, account, &forward.endpoint, &forward.region, seed)
+            .map_err(|source| StartError::Client {
+                account: Arc::clone(&account.name),
+                source,
+            })?;
+        info!(queue = %id, endpoint = %forward.endpoint, target_queue = %forward.name, "Passing messages on.");
+        let rng = fastrand::Rng::with_seed(seed);
+        let target = Target::new(Arc::clone(id), Arc::clone(&forward.name), client, rng);
+        Ok(Some(Arc::new(target)))
     }
 
     fn conflict(&self, identity: &QueueIdentity) -> Option<Outcome> {

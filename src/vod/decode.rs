@@ -26,9 +26,6 @@ pub const MAX_BODY_BYTES: usize = (64 * 1024_usize).div_ceil(3) * 4;
 /// The most output streams that are kept of one event; a template group has at most 20.
 pub const MAX_STREAMS: usize = 1_000;
 
-/// The longest media id that is kept, in bytes.
-const MAX_MEDIA_KEY_BYTES: usize = 128;
-
 /// Durations above 30 days are not believed.
 const MAX_DURATION_SECONDS: f64 = 30.0 * 86_400.0;
 
@@ -144,31 +141,7 @@ fn media_of(fields: &EventFields<'_>) -> Option<MediaKey> {
     ];
     ids.into_iter()
         .find_map(Scalar::token)
-        .map(|id| media_key(&id))
-}
-
-fn media_key(id: &str) -> MediaKey {
-    if let Some(hex) = hex_id(id) {
-        return MediaKey::Hex(hex);
-    }
-    let end = id.floor_char_boundary(MAX_MEDIA_KEY_BYTES);
-    MediaKey::Text(id.get(..end).unwrap_or(id).into())
-}
-
-/// 32 lower-case hex digits.
-fn hex_id(id: &str) -> Option<[u8; 16]> {
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let digits: &[u8; 32] = id.as_bytes().try_into().ok()?;
-    let (pairs, _) = digits.as_chunks::<2>();
-    let mut hex = [0; 16];
-    for (byte, [high, low]) in hex.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
-    }
-    Some(hex)
+        .map(|id| MediaKey::of(&id))
 }
 
 /// The error code of a failed event. `TranscodeComplete` may carry it only in its streams, of which those that failed

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::fault::ErrorCode;
 use crate::clock::UnixMillis;
 
+/// The longest media id that is kept, in bytes.
+const MAX_MEDIA_KEY_BYTES: usize = 128;
+
 /// Declares a fieldless enum that is used as a metric label: its variants in order, each with its label text.
 macro_rules! label_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -212,6 +215,17 @@ pub struct Event {
 
 // === impl MediaKey ===
 
+impl MediaKey {
+    /// The key of an id as VOD writes it.
+    pub fn of(id: &str) -> Self {
+        if let Some(hex) = hex_id(id) {
+            return Self::Hex(hex);
+        }
+        let end = id.floor_char_boundary(MAX_MEDIA_KEY_BYTES);
+        Self::Text(id.get(..end).unwrap_or(id).into())
+    }
+}
+
 impl fmt::Display for MediaKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -219,4 +233,20 @@ impl fmt::Display for MediaKey {
             Self::Text(text) => f.write_str(text),
         }
     }
+}
+
+/// 32 lower-case hex digits.
+fn hex_id(id: &str) -> Option<[u8; 16]> {
+    let nibble = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let digits: &[u8; 32] = id.as_bytes().try_into().ok()?;
+    let (pairs, _) = digits.as_chunks::<2>();
+    let mut hex = [0; 16];
+    for (byte, [high, low]) in hex.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(hex)
 }

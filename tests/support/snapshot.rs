@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use vod_callback_exporter::clock::UnixMillis;
 use vod_callback_exporter::ledger::counts::{DELIVERY_BOUNDS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS};
-use vod_callback_exporter::ledger::snapshot::{Mode, QuarantineEntry, QueueIdentity, Role};
+use vod_callback_exporter::ledger::snapshot::{
+    Mode, QuarantineEntry, QuarantineReason, QueueIdentity, Role,
+};
 use vod_callback_exporter::ledger::{Counts, QueueSnapshot, Snapshot, Transcodes};
 use vod_callback_exporter::vod::event::{Definition, EventType, Status, Undecodable};
 use vod_callback_exporter::vod::fault::{ErrorCode, Fault};
@@ -95,7 +97,7 @@ pub(crate) fn ledger(queues: Vec<QueueSnapshot>) -> Snapshot {
         quarantine: vec![QuarantineEntry {
             number: 7,
             queue: "vod".into(),
-            reason: Undecodable::NotJson,
+            reason: QuarantineReason::Undecodable(Undecodable::NotJson),
             at: NOW,
             enqueue_time: NOW.minus(Duration::from_secs(5)),
             message_id: "5F290C926D472878-2-14D9529****-200000001".into(),
@@ -112,6 +114,7 @@ fn counts() -> Counts {
         duplicates: 7,
         ..Counts::default()
     };
+    counts.forwarded.insert("worker".into(), [1_230, 1, 16]);
     counts.decode_failures[Undecodable::NotJson.index()] = 2;
     let mut event = |event: EventType, status: Status, count| {
         counts.events[event.index()][status.index()] = count;

@@ -116,6 +116,7 @@ impl World {
                 self.emulator.send(&push.queue, &push.body).unwrap();
                 pushed += 1;
             }
+            self.emulator.put_media(platform.take_media());
         }
         platform.truth().clone()
     }

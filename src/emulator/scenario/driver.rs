@@ -16,10 +16,12 @@ const LONGEST_NAP: Duration = Duration::from_millis(200);
 pub async fn run(platform: &Mutex<Platform>, emulator: &Handle, cancelled: &CancellationToken) {
     while !cancelled.is_cancelled() {
         let now = emulator.now();
-        let (pushes, due) = {
+        let (pushes, media, due) = {
             let mut platform = lock(platform);
-            (platform.step(now), platform.next_due())
+            let pushes = platform.step(now);
+            (pushes, platform.take_media(), platform.next_due())
         };
+        emulator.put_media(media);
         for push in pushes {
             if let Err(error) = emulator.send(&push.queue, &push.body) {
                 error!(queue = push.queue, %error, "A callback was not pushed: the truth is off by one.");

@@ -12,6 +12,7 @@ use super::side::SIDES;
 use super::truth::{Count, State, Video};
 use super::{broken, chance, hex_id};
 use crate::clock::UnixMillis;
+use crate::emulator::vod::{Media, Task};
 
 /// Something that happens at an instant of the plan.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub(super) enum Step {
         body: String,
         count: Count,
     },
-    /// An upload has ended.
-    Uploaded(Video),
+    /// An upload has ended; VOD's API knows the media file by its whole life.
+    Uploaded(Video, Box<Media>),
     /// A video is somewhere else now.
     State { video: String, state: State },
 }
@@ -36,6 +37,7 @@ pub(super) struct Story<'a> {
     /// `VideoId`, which in reality ends with these digits.
     video: String,
     media_seconds: f64,
+    media: Media,
     plan: Vec<(UnixMillis, Step)>,
 }
 
@@ -66,11 +68,20 @@ impl<'a> Story<'a> {
             (-2.0 * (1.0 - rng.f64()).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos();
         let media_seconds =
             settings.media_seconds_median * (settings.media_seconds_sigma * deviate).exp();
+        let media = Media {
+            id: video.clone(),
+            created: UnixMillis::default(),
+            template_group: "g-0001".to_owned(),
+            task: None,
+            status: "Normal".to_owned(),
+            deleted: None,
+        };
         Self {
             rng,
             settings,
             queue,
             video,
+            media,
             media_seconds: media_seconds.clamp(1.0, 43_200.0),
             plan: Vec::new(),
         }
@@ -102,11 +113,14 @@ impl<'a> Story<'a> {
             state,
             since: uploaded,
         };
-        self.plan.push((uploaded, Step::Uploaded(video)));
+        self.media.created = uploaded;
         let analysed = after(uploaded, 0.5 + 2.0 * self.rng.f64());
         self.analyse(analysed, fate == Fate::BrokenSource);
         let ended = match fate {
-            Fate::NotTranscoded => analysed,
+            Fate::NotTranscoded => {
+                self.keep_as_uploaded();
+                analysed
+            }
             Fate::BrokenSource => self.give_up(analysed),
             _ => self.transcode(analysed, fate),
         };
@@ -117,6 +131,9 @@ impl<'a> Story<'a> {
             self.delete(later);
         }
         self.side_events(analysed);
+        let step = Step::Uploaded(video, Box::new(self.media));
+        // Before whatever else happens at that instant.
+        self.plan.insert(0, (uploaded, step));
         self.plan
     }
 
@@ -220,7 +237,25 @@ impl<'a> Story<'a> {
         Outcome::Fail(code.to_owned())
     }
 
+    /// What is not transcoded is playable or not, depending on its format.
+    fn keep_as_uploaded(&mut self) {
+        if self.digit().is_multiple_of(2) {
+            "VOD_NO_TRANSCODE".clone_into(&mut self.media.template_group);
+            "UploadSucc".clone_into(&mut self.media.status);
+        }
+    }
+
+    /// A number below 16 that differs from video to video; what VOD's API tells must not change what is pushed, and so
+    /// takes nothing from the source of randomness.
+    fn digit(&self) -> u32 {
+        let first = self.video.chars().next();
+        first
+            .and_then(|digit| digit.to_digit(16))
+            .unwrap_or_default()
+    }
+
     fn delete(&mut self, at: UnixMillis) {
+        self.media.deleted = Some(at);
         self.becomes(at, State::Deleted);
         let deleted = if self.rng.bool() {
             self.about("DeleteMediaComplete", "MediaId", Outcome::Success)

@@ -347,3 +347,38 @@ fn the_truth_is_json() {
     assert!(json["videos"][0]["state"].is_string());
     assert!(json["videos"][0]["uploaded_at"].as_i64() > Some(START.0));
 }
+
+#[test]
+fn what_vods_api_tells_of_a_video_agrees_with_the_truth() {
+    let settings = Settings {
+        stalled_share: 0.2,
+        lost_callback_share: 0.2,
+        not_transcoded_share: 0.2,
+        deleted_share: 0.3,
+        ..Settings::default()
+    };
+    let mut platform = Platform::new(settings, 11, START);
+    let now = START.plus(Duration::from_hours(1));
+    platform.step(now);
+    let media = platform.take_media();
+    let mut states = BTreeMap::<State, u32>::new();
+    for (video, media) in platform.truth().videos.iter().zip(&media) {
+        assert_eq!(video.id, media.id);
+        *states.entry(video.state).or_default() += 1;
+        let ended = media.task.as_ref().map(|task| task.ended);
+        let gone = media.deleted.is_some_and(|at| at <= now);
+        assert_eq!(gone, video.state == State::Deleted, "{video:?} {media:?}");
+        match video.state {
+            State::Stalled => assert_eq!(ended, Some(None), "{media:?}"),
+            State::NotTranscoded => assert_eq!(ended, None, "{media:?}"),
+            State::Done | State::Partial | State::Failed | State::LostCallback => {
+                assert!(
+                    ended.flatten().unwrap() <= video.since,
+                    "{video:?} {media:?}"
+                );
+            }
+            State::Transcoding | State::Deleted => {}
+        }
+    }
+    assert_eq!(states.len(), 8, "every state occurred: {states:?}");
+}

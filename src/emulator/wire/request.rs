@@ -126,7 +126,11 @@ pub(super) fn parse(
         Operation::DeleteMessage => Ok(Action::Delete(handle(query)?)),
         Operation::BatchDeleteMessage => batch_delete(&root("ReceiptHandles")?),
         Operation::ChangeMessageVisibility => change_visibility(query),
-        Operation::Unknown => Err(ApiError::new(
+        Operation::GetTranscodeSummary
+        | Operation::GetVideoInfos
+        | Operation::GetVideoList
+        | Operation::GetMessageCallback
+        | Operation::Unknown => Err(ApiError::new(
             400,
             "InvalidRequestURL",
             "The request URL is invalid.",

@@ -65,12 +65,12 @@ impl Client {
     pub async fn batch_send(
         &self,
         queue: &str,
-        bodies: &[&str],
+        messages: &[Outgoing<'_>],
     ) -> Vec<Result<SentMessage, SendFailure>> {
-        let mut results = Vec::with_capacity(bodies.len());
-        for range in calls(bodies) {
+        let mut results = Vec::with_capacity(messages.len());
+        for range in calls(messages) {
             match self
-                .send_one_batch(queue, bodies.get(range).unwrap_or_default())
+                .send_one_batch(queue, messages.get(range).unwrap_or_default())
                 .await
             {
                 Ok(sent) => {
@@ -81,7 +81,7 @@ impl Client {
                 }
                 Err(error) => {
                     let failure = SendFailure::Call(Arc::new(error));
-                    results.resize_with(bodies.len(), || Err(failure.clone()));
+                    results.resize_with(messages.len(), || Err(failure.clone()));
                     break;
                 }
             }
@@ -92,7 +92,7 @@ impl Client {
     async fn send_one_batch(
         &self,
         queue: &str,
-        bodies: &[&str],
+        messages: &[Outgoing<'_>],
     ) -> Result<Vec<Result<SentMessage, EntryError>>, Error> {
         let mut call = Call::new(
             Operation::BatchSendMessage,
@@ -101,10 +101,14 @@ impl Client {
         )
         .of(queue)
         .expect(Expected::Sent);
-        let body = xml::send_batch(bodies.iter().copied());
+        let body = xml::send_batch(
+            messages
+                .iter()
+                .map(|message| (message.body, message.delay, message.priority)),
+        );
         call.body = Some(body.map_err(|error| self.error(&call, error.into()))?);
         match self.attempt(&call).await? {
-            Some(Answer::Sent(sent)) if sent.len() == bodies.len() => Ok(sent),
+            Some(Answer::Sent(sent)) if sent.len() == messages.len() => Ok(sent),
             Some(Answer::Sent(_)) => Err(self.error(
                 &call,
                 Cause::Mismatch("not one result for each message sent"),
@@ -115,18 +119,19 @@ impl Client {
 }
 
 /// Cuts messages into calls. A message above the limit gets a call of its own, for MNS to refuse.
-fn calls(bodies: &[&str]) -> Vec<Range<usize>> {
+fn calls(messages: &[Outgoing<'_>]) -> Vec<Range<usize>> {
     let mut calls: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
-    for (index, body) in bodies.iter().enumerate() {
+    for (index, message) in messages.iter().enumerate() {
+        let size = message.body.len();
         match calls.last_mut() {
-            Some(call) if call.len() < MAX_BATCH && bytes + body.len() <= MAX_BYTES => {
+            Some(call) if call.len() < MAX_BATCH && bytes + size <= MAX_BYTES => {
                 call.end = index + 1;
-                bytes += body.len();
+                bytes += size;
             }
             _ => {
                 calls.push(index..index + 1);
-                bytes = body.len();
+                bytes = size;
             }
         }
     }
@@ -145,8 +150,11 @@ mod tests {
             sizes in proptest::collection::vec(0_usize..80_000, 0..60)
         ) {
             let text = "x".repeat(80_000);
-            let bodies: Vec<&str> = sizes.iter().map(|size| text.get(..*size).unwrap()).collect();
-            let calls = calls(&bodies);
+            let messages: Vec<Outgoing<'_>> = sizes
+                .iter()
+                .map(|size| Outgoing { body: text.get(..*size).unwrap(), ..Outgoing::default() })
+                .collect();
+            let calls = calls(&messages);
             prop_assert_eq!(
                 calls.iter().cloned().flatten().collect::<Vec<_>>(),
                 (0..sizes.len()).collect::<Vec<_>>()

@@ -447,7 +447,12 @@ async fn a_batch_send_tells_of_each_message_and_stops_after_a_failed_call() {
     ])
     .await;
     let fixture = Fixture::new(server.address);
-    let results = fixture.client.batch_send("q1", &["<body>"; 40]).await;
+    let message = Outgoing {
+        body: "<body>",
+        priority: Some(3),
+        ..Outgoing::default()
+    };
+    let results = fixture.client.batch_send("q1", &[message; 40]).await;
     assert_eq!(results.len(), 40);
     assert!(matches!(&results[0], Err(SendFailure::Entry(entry)) if entry.code == "Busy"));
     assert!(results[1..16].iter().all(Result::is_ok));
@@ -455,7 +460,10 @@ async fn a_batch_send_tells_of_each_message_and_stops_after_a_failed_call() {
         matches!(result, Err(SendFailure::Call(error)) if error.kind() == "access_denied")
     }));
     assert_eq!(fixture.calls().len(), 2);
-    assert!(server.requests()[0].contains("<MessageBody>&lt;body&gt;</MessageBody>"));
+    assert!(
+        server.requests()[0]
+            .contains("<MessageBody>&lt;body&gt;</MessageBody><Priority>3</Priority>")
+    );
 }
 
 #[tokio::test]

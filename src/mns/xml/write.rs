@@ -37,10 +37,12 @@ pub fn send(
 }
 
 /// The body of `BatchSendMessage`.
-pub fn send_batch<'a>(bodies: impl IntoIterator<Item = &'a str>) -> Result<String, Unsendable> {
+pub fn send_batch<'a>(
+    messages: impl IntoIterator<Item = (&'a str, Option<Duration>, Option<u8>)>,
+) -> Result<String, Unsendable> {
     let mut xml = format!("<Messages xmlns=\"{XMLNS}\">");
-    for body in bodies {
-        push_message(&mut xml, "<Message>", body, None, None)?;
+    for (body, delay, priority) in messages {
+        push_message(&mut xml, "<Message>", body, delay, priority)?;
     }
     xml.push_str("</Messages>");
     Ok(xml)

@@ -37,20 +37,23 @@ fn an_upload_is_read() {
             event_type: EventType::FileUploadComplete,
             status: Status::Success,
             event_time: UnixMillis(1_769_932_805_000),
-            media: Some(media_key(VIDEO)),
+            media: Some(MediaKey::of(VIDEO)),
             error: None,
             streams: Vec::new(),
             duration_millis: None,
             deletes_media: false,
         }
     );
-    assert!(matches!(media_key(VIDEO), MediaKey::Hex([0xa1, 0xc0, ..])));
+    assert!(matches!(
+        MediaKey::of(VIDEO),
+        MediaKey::Hex([0xa1, 0xc0, ..])
+    ));
 }
 
 #[test]
 fn every_sample_is_read() {
     use {EventType as E, Status as S};
-    let video = || Some(media_key(VIDEO));
+    let video = || Some(MediaKey::of(VIDEO));
     for (body, event_type, status, media, error) in [
         (
             fixture!("stream_transcode_failed"),
@@ -70,14 +73,14 @@ fn every_sample_is_read() {
             fixture!("upload_by_url_failed"),
             E::UploadByURLComplete,
             S::Fail,
-            Some(media_key("86c1925fba0a4a1a")),
+            Some(MediaKey::of("86c1925fba0a4a1a")),
             Some(ErrorCode::UrlInvalid),
         ),
         (
             fixture!("image_upload"),
             E::ImageUploadComplete,
             S::Success,
-            Some(media_key("59bdbf10df76a8d8b6137a5ad1200000")),
+            Some(MediaKey::of("59bdbf10df76a8d8b6137a5ad1200000")),
             None,
         ),
         (

@@ -2,16 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{Fate, Story, after};
+use super::{Fate, Story, Task, after};
 use crate::clock::UnixMillis;
 use crate::emulator::scenario::body::{Outcome, error_fields, number, seconds};
 use crate::emulator::scenario::truth::State;
 use crate::emulator::scenario::{exponential, hex_id};
+use crate::emulator::vod::{self, Job};
 
 /// One output of a transcode that ended.
 struct Output {
     fields: Vec<(String, Value)>,
     outcome: Outcome,
+    start: UnixMillis,
     finish: UnixMillis,
 }
 
@@ -21,6 +23,8 @@ impl Story<'_> {
     /// No job starts for a damaged file: the transcode fails at once, without streams.
     pub(super) fn give_up(&mut self, analysed: UnixMillis) -> UnixMillis {
         let at = after(analysed, 1.0 + 3.0 * self.rng.f64());
+        self.submit(analysed, &[], Some(at));
+        "TranscodeFail".clone_into(&mut self.media.status);
         let outcome = self.bad_source();
         let mut failed = self.about("TranscodeComplete", "VideoId", outcome);
         match self.rng.u8(..4) {
@@ -41,6 +45,7 @@ impl Story<'_> {
         let mut outputs = self.outputs(begun, fate);
         let end = outputs.iter().map(|output| output.finish).max();
         let end = end.unwrap_or(begun);
+        self.submit(analysed, &outputs, (fate != Fate::Stalled).then_some(end));
         if fate == Fate::DeletedMeanwhile {
             self.delete(UnixMillis(i64::midpoint(analysed.0, end.0)));
             return end;
@@ -65,7 +70,10 @@ impl Story<'_> {
             .filter(|output| output.outcome != Outcome::Success);
         let state = match failed.count() {
             0 => State::Done,
-            count if count == outputs.len() => State::Failed,
+            count if count == outputs.len() => {
+                "TranscodeFail".clone_into(&mut self.media.status);
+                State::Failed
+            }
             _ => State::Partial,
         };
         if fate == Fate::LostCallback {
@@ -75,6 +83,28 @@ impl Story<'_> {
             self.becomes(at, state);
         }
         at
+    }
+
+    /// What VOD's API tells of the transcode. In one that never ends the last output waits for ever or stops half-way.
+    fn submit(&mut self, created: UnixMillis, outputs: &[Output], ended: Option<UnixMillis>) {
+        let job = |(index, output): (usize, &Output)| Job {
+            start: output.start,
+            finish: output.finish,
+            outcome: match output.outcome {
+                _ if ended.is_none() && index + 1 == outputs.len() => {
+                    let digit = self.digit();
+                    vod::Outcome::StuckAt(u8::try_from(digit * 6).unwrap_or_default())
+                }
+                Outcome::Success => vod::Outcome::Success,
+                _ => vod::Outcome::Fail,
+            },
+        };
+        let jobs = outputs.iter().enumerate().map(job).collect();
+        self.media.task = Some(Task {
+            created,
+            jobs,
+            ended,
+        });
     }
 
     /// The outputs of a template group, as they would end.
@@ -108,6 +138,7 @@ impl Story<'_> {
             outputs.push(Output {
                 fields,
                 outcome,
+                start,
                 finish,
             });
         }

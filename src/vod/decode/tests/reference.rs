@@ -75,7 +75,7 @@ fn reference(body: &str) -> Result<Decoded, Undecodable> {
     ]
     .iter()
     .find_map(|key| token(&object, key))
-    .map(|id| media_key(&id));
+    .map(|id| MediaKey::of(&id));
     let worked = status == Status::Success || status == Status::None;
     let lower = |key| text_at(&object, key).map(str::to_lowercase);
     let deletes_media = match event_type {
