@@ -38,7 +38,7 @@ pub use self::snapshot::{
     Transcodes,
 };
 pub use self::transcodes::TranscodeRow;
-pub use self::verdict::{Judgement, Overdue, Stage, Verdict};
+pub use self::verdict::{Judgement, Overdue, Situation, Stage, Verdict};
 pub use self::view::{Peeked, Reading};
 
 /// Counters of a queue that is no longer watched stay for so long.
@@ -234,9 +234,15 @@ impl Ledger {
             .flat_map(|state| state.transcodes.overdue())
     }
 
-    /// When the last output stream of a queue ended.
-    pub fn last_stream(&self, queue: QueueIndex) -> Option<UnixMillis> {
-        self.queues.get(place(queue))?.transcodes.last_stream()
+    /// What is known of a queue when its transcodes are judged at `now`.
+    pub fn situation(&self, queue: QueueIndex, now: UnixMillis) -> Option<Situation> {
+        let state = self.queues.get(place(queue))?;
+        Some(Situation {
+            now,
+            view_complete: state.view_complete(now),
+            observed_until: state.observed_until,
+            last_stream_finished: state.transcodes.last_stream(),
+        })
     }
 
     /// Open transcodes of every watched queue with the queue's id, the oldest of each queue first.

@@ -12,22 +12,27 @@ mod registry;
 mod requests;
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use prometheus::{HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 pub use exposition::Format;
 pub use requests::QueueRequests;
 
-use self::catalogue::{BUILD_INFO, PROCESSING, REQUEST_DURATION, REQUESTS};
+use self::catalogue::{
+    BUILD_INFO, CALLBACK_CONFIG_OK, PROCESSING, REQUEST_DURATION, REQUESTS, VOD_REQUESTS,
+};
 use self::exposition::Writer;
 use crate::ledger::Snapshot;
+use crate::reconcile::callback::{CallbackConfig, Check};
 
 /// The metrics that the process keeps itself, and the renderer of all.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     durations: HistogramVec,
+    vod_requests: IntCounterVec,
+    callbacks: Arc<CallbackConfig>,
     queues: RwLock<BTreeMap<Box<str>, QueueRequests>>,
 }
 
@@ -60,11 +65,30 @@ impl Metrics {
         );
         let durations = HistogramVec::new(options, REQUEST_DURATION.labels)?;
         registry.register(Box::new(durations.clone()))?;
+        let vod_requests = IntCounterVec::new(
+            Opts::new(VOD_REQUESTS.name, VOD_REQUESTS.help),
+            VOD_REQUESTS.labels,
+        )?;
+        registry.register(Box::new(vod_requests.clone()))?;
         Ok(Self {
             registry,
             durations,
+            vod_requests,
+            callbacks: Arc::default(),
             queues: RwLock::default(),
         })
+    }
+
+    /// A call of VOD's API is over; `code` is `ok` or the kind of its error.
+    pub fn vod_called(&self, operation: &str, code: &str) {
+        self.vod_requests
+            .with_label_values(&[operation, code])
+            .inc();
+    }
+
+    /// What is shown of VOD's callback configuration.
+    pub fn callbacks(&self) -> Arc<CallbackConfig> {
+        Arc::clone(&self.callbacks)
     }
 
     /// The counters of one queue's calls; the same ones each time it is asked for.
@@ -104,11 +128,23 @@ impl Metrics {
     ) {
         let mut writer = Writer::new(out, format);
         ledger::write(snapshot, skew_millis, &mut writer);
+        self.write_callbacks(&mut writer);
         let mut family = writer.family(&REQUESTS);
         for (queue, requests) in &*self.queues.read().unwrap_or_else(PoisonError::into_inner) {
             requests.write(queue, &mut family);
         }
         registry::write(&self.registry.gather(), &mut writer);
         writer.finish();
+    }
+
+    fn write_callbacks(&self, writer: &mut Writer<'_>) {
+        let mut family = writer.family(&CALLBACK_CONFIG_OK);
+        for (queue, results) in self.callbacks.results() {
+            for (check, ok) in Check::ALL.iter().zip(results) {
+                if let Some(ok) = ok {
+                    family.sample(&[("queue", &queue), ("check", check.as_str())], ok);
+                }
+            }
+        }
     }
 }

@@ -17,8 +17,8 @@ use crate::clock::{ServerClock, UnixMillis};
 use crate::ledger::listing::{Listing, Page};
 use crate::ledger::store::{self, Store};
 use crate::ledger::{
-    Changes, Content, ContentKey, Ledger, MessageKey, QueueIdentity, QueueIndex, QueueSettings,
-    Reading, Record, Sighting, Snapshot,
+    Changes, Content, ContentKey, Ledger, MessageKey, Overdue, QueueIdentity, QueueIndex,
+    QueueSettings, Reading, Record, Sighting, Situation, Snapshot,
 };
 use crate::mns::Message;
 use crate::vod::decode::decode;
@@ -213,6 +213,16 @@ impl Recorder {
     /// A page of transcodes that have not ended.
     pub fn transcodes(&self, listing: &Listing) -> Page {
         self.shared.ledger().list(listing)
+    }
+
+    /// The oldest overdue transcodes of a queue, at most `limit`.
+    pub fn overdue(&self, queue: QueueIndex, limit: usize) -> Vec<Overdue> {
+        self.shared.ledger().overdue(queue).take(limit).collect()
+    }
+
+    /// What is known of a queue when its transcodes are judged at `now`.
+    pub fn situation(&self, queue: QueueIndex, now: UnixMillis) -> Option<Situation> {
+        self.shared.ledger().situation(queue, now)
     }
 
     /// Whether the store takes records; sources stop receiving while it does not.

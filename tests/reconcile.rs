@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vod_callback_exporter::aliyun::credentials::{Credentials, Provider};
 use vod_callback_exporter::aliyun::transport;
@@ -12,12 +13,11 @@ use vod_callback_exporter::clock::UnixMillis;
 use vod_callback_exporter::emulator::vod::{CallbackSettings, Job, Media, Outcome, Task};
 use vod_callback_exporter::emulator::{self, Fault, FaultRule, Handle, Operation, Server};
 use vod_callback_exporter::ledger::{
-    Mode, Overdue, QueueIdentity, QueueIndex, Record, Role, Stage, Verdict,
+    Mode, Overdue, QueueIdentity, QueueIndex, Record, Role, Situation, Stage, Verdict,
 };
 use vod_callback_exporter::reconcile::budget::Budget;
 use vod_callback_exporter::reconcile::callback::{CallbackConfig, Check};
 use vod_callback_exporter::reconcile::driver::{Driver, Ledger, Settings, Watched};
-use vod_callback_exporter::reconcile::judge::Situation;
 use vod_callback_exporter::recorder::Stopped;
 use vod_callback_exporter::vod::api::{self, Client, ClientConfig, Observer};
 use vod_callback_exporter::vod::event::MediaKey;
@@ -292,7 +292,7 @@ async fn every_verdict_is_reached_in_a_complete_view() {
     let book = vod.book(Mode::Consume, &named(&ALL));
     let (mut driver, ..) = vod.driver(&book);
     for _ in 0..4 {
-        driver.round().await.unwrap();
+        driver.round(Instant::now()).await.unwrap();
         vod.emulator.advance(Duration::from_mins(2));
     }
     for (id, verdict) in [
@@ -321,7 +321,7 @@ async fn while_peeking_what_is_done_was_taken_by_the_worker() {
     fill(&vod);
     let book = vod.book(Mode::Peek, &named(&["done", "failed"]));
     let (mut driver, ..) = vod.driver(&book);
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     assert_eq!(book.verdict("done"), Verdict::DoneUnseen);
     assert_eq!(book.verdict("failed"), Verdict::DoneUnseen);
     let mut swept: Vec<String> = {
@@ -346,7 +346,7 @@ async fn a_sweep_reads_every_page() {
     vod.emulator.put_media((0..250).map(media));
     let book = vod.book(Mode::Peek, &[]);
     let (mut driver, _, calls) = vod.driver(&book);
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     assert_eq!(book.page.lock().unwrap().swept.len(), 250);
     let calls = calls.0.lock().unwrap();
     let lists = calls
@@ -363,10 +363,10 @@ async fn suffer(fault: Fault) -> (Verdict, Verdict, &'static str) {
     let overdue = [("slow", Verdict::Unasked), ("stuck", Verdict::Stalled)];
     let book = vod.book(Mode::Consume, &overdue);
     let (mut driver, _, calls) = vod.driver(&book);
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     let made = calls.0.lock().unwrap().len();
     assert!((1..=2).contains(&made), "{made} calls in one round");
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     assert_eq!(calls.0.lock().unwrap().len(), made, "a pause follows");
     let (operation, code) = calls.0.lock().unwrap()[0];
     assert_eq!(operation, api::Operation::GetTranscodeSummary);
@@ -406,7 +406,7 @@ async fn a_refused_operation_does_not_stop_the_others() {
     ]);
     let book = vod.book(Mode::Peek, &named(&["plain", "slow"]));
     let (mut driver, callbacks, _) = vod.driver(&book);
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     assert_eq!(book.verdict("slow"), Verdict::Slow);
     assert_eq!(book.verdict("plain"), Verdict::Unknown);
     assert_eq!(book.page.lock().unwrap().swept.len(), 3);
@@ -421,10 +421,10 @@ async fn after_throttling_it_is_asked_again_soon() {
         .set_faults(vec![FaultRule::next(Fault::TooManyRequests, 1)]);
     let book = vod.book(Mode::Consume, &named(&["slow"]));
     let (mut driver, ..) = vod.driver(&book);
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     assert_eq!(book.verdict("slow"), Verdict::Unknown);
     tokio::time::advance(Duration::from_mins(2)).await;
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     assert_eq!(book.verdict("slow"), Verdict::Slow);
 }
 
@@ -442,7 +442,7 @@ async fn the_callback_configuration_is_compared() {
     vod.emulator.set_callback(right.clone());
     let book = vod.book(Mode::Consume, &[]);
     let (mut driver, callbacks, _) = vod.driver(&book);
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     assert_eq!(callbacks.results()["q"], [Some(true); Check::COUNT]);
 
     vod.emulator.set_callback(CallbackSettings {
@@ -450,7 +450,7 @@ async fn the_callback_configuration_is_compared() {
         ..right
     });
     let (mut driver, callbacks, _) = vod.driver(&book);
-    driver.round().await.unwrap();
+    driver.round(Instant::now()).await.unwrap();
     let results = callbacks.results()["q"];
     assert_eq!(results[Check::Events.index()], Some(false));
     assert_eq!(results[Check::Queue.index()], Some(true));

@@ -113,6 +113,8 @@ pub struct QueueSnapshot {
 /// The transcodes of one queue that have not ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcodes {
+    /// VOD is asked about those that are overdue.
+    pub reconciled: bool,
     /// How many, overdue and stalled ones included.
     pub in_flight: u64,
     /// When the oldest of them started.

@@ -140,6 +140,7 @@ impl Transcodes {
     /// What the gauges show.
     pub(super) fn summary(&self) -> Summary {
         Summary {
+            reconciled: self.settings.reconciled,
             in_flight: self.table.open() as u64,
             oldest: self
                 .table

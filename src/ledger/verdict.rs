@@ -56,6 +56,19 @@ pub struct Overdue {
     pub verdict: Verdict,
 }
 
+/// What is known of a queue when its videos are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Situation {
+    /// Server time.
+    pub now: UnixMillis,
+    /// The exporter sees every callback of the queue.
+    pub view_complete: bool,
+    /// Every callback up to this instant has been seen.
+    pub observed_until: Option<UnixMillis>,
+    /// When a stream of any of the queue's videos ended last.
+    pub last_stream_finished: Option<UnixMillis>,
+}
+
 /// What VOD's answer means for one video.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Judgement {

@@ -8,6 +8,7 @@ use crate::ledger::counts::{
 };
 use crate::ledger::snapshot::Mode;
 use crate::ledger::verdict::{Stage, Verdict};
+use crate::reconcile::callback::Check;
 use crate::vod::event::{Definition, EventType, Status, Undecodable};
 use crate::vod::fault::{ErrorCode, Fault};
 
@@ -198,22 +199,34 @@ families! {
         "consume only, where both start at 0";
     TRANSCODES_IN_FLIGHT "vod_transcodes_in_flight" Kind::Gauge, ["queue"], "max",
         "Videos whose transcode has not ended, overdue and stalled ones included.",
-        "absent in peek";
+        "absent in peek without `vod`";
     TRANSCODES_OVERDUE "vod_transcodes_overdue" Kind::Gauge, ["queue" "verdict"], "max",
         "Videos past their deadline, by what can be said of them.",
-        "absent in peek; all verdicts of open transcodes start at 0";
+        "absent in peek without `vod`; all verdicts of open transcodes start at 0";
     TRANSCODES_STALLED "vod_transcodes_stalled" Kind::Gauge, ["queue" "stage"], "max",
         "Stalled videos by the stage at which they are stuck. The number to page on.",
-        "absent in peek; all stages start at 0";
+        "absent in peek without `vod`; all stages start at 0";
     TRANSCODE_OLDEST "vod_transcode_oldest_in_flight_timestamp_seconds" Kind::Gauge, ["queue"], "min",
         "When the wait for the oldest transcode in flight began, in Unix seconds.",
-        "absent in peek, and while none is in flight";
+        "absent in peek without `vod`, and while none is in flight";
     TRANSCODE_STALLS "vod_transcode_stalls_total" Kind::Counter, ["queue"], "sum",
         "Transcodes declared stalled.",
-        "absent in peek; starts at 0";
+        "absent in peek without `vod`; starts at 0";
     TRANSCODES_CLOSED "vod_transcodes_closed_total" Kind::Counter, ["queue" "verdict"], "sum",
         "Transcodes that were closed without their callback.",
-        "absent in peek; all verdicts that close start at 0";
+        "absent in peek without `vod`; all verdicts that close start at 0";
+    CALLBACKS_LOST "vod_callbacks_lost_total" Kind::Counter, ["queue"], "sum",
+        "Transcodes that VOD has finished and whose TranscodeComplete never came.",
+        "only in consume; starts at 0, and can rise only where VOD is asked";
+    RECONCILIATIONS "vod_reconciliations_total" Kind::Counter, ["queue" "verdict"], "sum",
+        "Verdicts on overdue transcodes, each from one answer of VOD.",
+        "only where VOD is asked; all verdicts that VOD can lead to start at 0";
+    VOD_REQUESTS "vod_api_requests_total" Kind::Counter, ["operation" "code"], "sum",
+        "Calls of VOD's API by operation and outcome.",
+        "a series appears with its first call";
+    CALLBACK_CONFIG_OK "vod_callback_config_ok" Kind::Gauge, ["queue" "check"], "min",
+        "Whether a part of VOD's callback configuration fits the watched queue: 1 or 0; the log names the remedy.",
+        "absent until VOD has told its configuration, and where a check cannot be told";
     BUILD_INFO "vod_callback_exporter_build_info" Kind::Info, ["version"], "max",
         "The running version. Constant 1.",
         "always present";
@@ -298,7 +311,7 @@ pub const LABELS: &[Label] = &[
     },
     Label {
         name: "operation",
-        meaning: "call of the MNS API",
+        meaning: "call of the MNS or VOD API",
         values: Vec::new,
     },
     Label {
@@ -344,6 +357,11 @@ pub const LABELS: &[Label] = &[
         name: "definition",
         meaning: "`Definition` of an output stream: upper case, cut at the first `-`",
         values: || Definition::ALL.iter().map(|value| value.as_str()).collect(),
+    },
+    Label {
+        name: "check",
+        meaning: "part of VOD's callback configuration",
+        values: || Check::ALL.iter().map(|value| value.as_str()).collect(),
     },
     Label {
         name: "verdict",

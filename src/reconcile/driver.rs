@@ -10,8 +10,8 @@ use tracing::{info, warn};
 
 use super::budget::Budget;
 use super::callback::{CallbackConfig, Check};
-use super::judge::{self, Finding, Judge, Situation};
-use crate::ledger::{Judgement, Mode, Overdue, QueueIdentity, QueueIndex, Record, Role};
+use super::judge::{self, Finding, Judge};
+use crate::ledger::{Judgement, Mode, Overdue, QueueIdentity, QueueIndex, Record, Role, Situation};
 use crate::mns::retry::Backoff;
 use crate::recorder::Stopped;
 use crate::vod::api::{
@@ -72,6 +72,8 @@ pub struct Driver<L> {
     settings: Settings,
     judges: HashMap<QueueIndex, Judge>,
     backoff: Backoff,
+    /// When this round began.
+    now: Instant,
     /// No call of any kind before this instant.
     paused_until: Option<Instant>,
     /// Operations that VOD refuses, and until when they are not tried again.
@@ -112,6 +114,7 @@ impl<L: Ledger> Driver<L> {
             backoff: Backoff::new(fastrand::Rng::with_seed(settings.seed)),
             settings,
             judges: HashMap::new(),
+            now: Instant::now(),
             paused_until: None,
             refused: HashMap::new(),
             told: Vec::new(),
@@ -122,7 +125,7 @@ impl<L: Ledger> Driver<L> {
     /// Runs until cancelled, or until the ledger takes no more.
     pub async fn run(mut self, cancelled: CancellationToken) {
         let rounds = async {
-            while self.round().await.is_ok() {
+            while self.round(Instant::now()).await.is_ok() {
                 tokio::time::sleep(ROUND).await;
             }
         };
@@ -132,12 +135,10 @@ impl<L: Ledger> Driver<L> {
         }
     }
 
-    /// Asks once about everything that is due, unless a failure ordered a pause.
-    pub async fn round(&mut self) -> Result<(), Stopped> {
-        if self
-            .paused_until
-            .is_some_and(|until| Instant::now() < until)
-        {
+    /// Asks once about everything that is due at `now`, unless a failure ordered a pause.
+    pub async fn round(&mut self, now: Instant) -> Result<(), Stopped> {
+        self.now = now;
+        if self.paused_until.is_some_and(|until| now < until) {
             return Ok(());
         }
         let queues = self.ledger.queues();
@@ -153,9 +154,11 @@ impl<L: Ledger> Driver<L> {
         for queue in queues {
             self.judge_queue(queue.index).await?;
         }
-        let due = self.surveyed.is_none_or(|at| at.elapsed() >= SURVEY);
+        let due = self
+            .surveyed
+            .is_none_or(|at| self.now.duration_since(at) >= SURVEY);
         if due && !queues.is_empty() {
-            self.surveyed = Some(Instant::now());
+            self.surveyed = Some(self.now);
             unless_refused(self.check_callbacks(queues).await)?;
             unless_refused(self.sweep(queues).await)?;
         }
@@ -331,7 +334,7 @@ impl<L: Ledger> Driver<L> {
     /// Waits for the budget, unless the operation was refused lately.
     async fn leave_for(&self, operation: Operation) -> Result<(), Ended> {
         let until = self.refused.get(&operation);
-        if until.is_some_and(|until| Instant::now() < *until) {
+        if until.is_some_and(|until| self.now < *until) {
             return Err(Ended::Refused);
         }
         self.budget.spend().await;
@@ -362,10 +365,10 @@ impl<L: Ledger> Driver<L> {
             warn!(%error, "VOD does not tell what became of transcodes.");
         }
         if error.is_retryable() {
-            self.paused_until = Some(Instant::now() + self.backoff.next_delay());
+            self.paused_until = Some(self.now + self.backoff.next_delay());
             return Err(Ended::Paused);
         }
-        self.refused.insert(operation, Instant::now() + REFUSED);
+        self.refused.insert(operation, self.now + REFUSED);
         Err(Ended::Refused)
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::ledger::{Judgement, Overdue, Stage, Verdict};
+use crate::ledger::{Judgement, Overdue, Situation, Stage, Verdict};
 use crate::vod::api::{JobStatus, MediaStatus, TaskStatus, TranscodeSummary, VideoInfos};
 use crate::vod::event::MediaKey;
 
@@ -26,19 +26,6 @@ const CALLBACK_GRACE: Duration = Duration::from_mins(2);
 const EARLIER: Duration = Duration::from_mins(1);
 /// How the vendor's own template group for media that are not transcoded begins.
 const NO_TRANSCODE: &str = "VOD_NO_TRANSCODE";
-
-/// What is known of a queue when its videos are judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Situation {
-    /// Server time.
-    pub now: UnixMillis,
-    /// The exporter sees every callback of the queue.
-    pub view_complete: bool,
-    /// Every callback up to this instant has been seen.
-    pub observed_until: Option<UnixMillis>,
-    /// When a stream of any of the queue's videos ended last.
-    pub last_stream_finished: Option<UnixMillis>,
-}
 
 /// What one answer says of one video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

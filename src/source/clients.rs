@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::watcher::StartError;
 use crate::aliyun::credentials::{Provider, Sources};
 use crate::aliyun::transport;
 use crate::clock::ServerClock;
-use crate::config::{AccountConfig, Endpoint};
+use crate::config::{AccountConfig, Endpoint, VodConfig};
 use crate::metrics::{Metrics, QueueRequests};
 use crate::mns::client::{Client, ClientConfig, Observer, Operation};
+use crate::vod::api;
 
 /// Makes clients.
 #[derive(Debug)]
@@ -28,6 +30,9 @@ struct Account {
 
 /// Counts one queue's calls.
 struct Requests(QueueRequests);
+
+/// Counts the calls of VOD's API.
+struct VodRequests(Arc<Metrics>);
 
 // === impl Clients ===
 
@@ -64,6 +69,32 @@ impl Clients {
             Arc::clone(&self.clock),
             observer,
         ))
+    }
+
+    /// A client for the VOD of an account.
+    pub(super) fn vod(
+        &self,
+        account: &AccountConfig,
+        vod: &VodConfig,
+        seed: u64,
+    ) -> Result<api::Client, StartError> {
+        let endpoint = vod
+            .endpoint
+            .clone()
+            .or_else(|| api::endpoint_of(&vod.region));
+        let endpoint = endpoint.ok_or_else(|| StartError::Region(Arc::clone(&vod.region)))?;
+        let Account { credentials, http } =
+            self.account(account).map_err(|source| StartError::Client {
+                account: Arc::clone(&account.name),
+                source,
+            })?;
+        let config = api::ClientConfig {
+            endpoint,
+            app_id: vod.app_id.as_deref().map(str::to_owned),
+            seed,
+        };
+        let observer = Arc::new(VodRequests(Arc::clone(&self.metrics)));
+        Ok(api::Client::new(config, credentials, http, observer))
     }
 
     /// Ends the series of a queue's calls.
@@ -107,5 +138,13 @@ impl Observer for Requests {
         long_poll: bool,
     ) {
         self.0.called(operation.name(), code, took, long_poll);
+    }
+}
+
+// === impl VodRequests ===
+
+impl api::Observer for VodRequests {
+    fn called(&self, operation: api::Operation, code: &'static str, _took: Duration) {
+        self.0.vod_called(operation.name(), code);
     }
 }

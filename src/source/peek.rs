@@ -49,7 +49,17 @@ async fn tick(queue: &Queue) -> Result<(), Stopped> {
     } else {
         Ok(())
     };
+    let at = queue.now();
     let peeked = peek(queue).await?;
+    if peeked.is_ok() && queue.config.settings.transcodes.reconciled {
+        queue
+            .recorder
+            .note(Record::Ticked {
+                queue: queue.index,
+                at,
+            })
+            .await?;
+    }
     queue.ended(peeked.err().or(attributes.err()).as_ref());
     Ok(())
 }

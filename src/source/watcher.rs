@@ -17,6 +17,8 @@ use crate::ledger::{QueueIdentity, Record};
 use crate::metrics::Metrics;
 use crate::metrics::catalogue::mode_label;
 use crate::mns::client::Client;
+use crate::reconcile::driver::Watched;
+use crate::reconcile::roster::Roster;
 use crate::recorder::{Recorder, Stopped};
 
 /// The queues that are watched now.
@@ -29,6 +31,7 @@ pub struct Watcher {
     tracker: TaskTracker,
     running: Mutex<HashMap<Arc<str>, Running>>,
     rng: Mutex<fastrand::Rng>,
+    roster: Roster,
 }
 
 #[derive(Debug)]
@@ -60,6 +63,11 @@ pub enum StartError {
         /// Why.
         source: transport::Error,
     },
+    /// VOD has no endpoint in such a region.
+    #[error(
+        "found VOD region {0:?}, which can be part of no host name; name one such as cn-shanghai"
+    )]
+    Region(Arc<str>),
 }
 
 /// What became of a request to watch a queue.
@@ -83,12 +91,21 @@ impl Watcher {
         metrics: Arc<Metrics>,
         seed: u64,
     ) -> Self {
+        let (cancelled, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let roster = Roster::new(
+            recorder.clone(),
+            Arc::clone(&clock),
+            metrics.callbacks(),
+            cancelled.child_token(),
+            tracker.clone(),
+        );
         Self {
             recorder,
             clients: Clients::new(Arc::clone(&clock), metrics),
             clock,
-            cancelled: CancellationToken::new(),
-            tracker: TaskTracker::new(),
+            cancelled,
+            tracker,
+            roster,
             running: Mutex::default(),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
         }
@@ -116,11 +133,24 @@ impl Watcher {
                 source,
             })?;
         let target = self.target(&config, seed)?;
+        let asking = config
+            .vod
+            .clone()
+            .map(|vod| Ok::<_, StartError>((self.clients.vod(account, &vod, seed)?, vod)))
+            .transpose()?;
         let at = self.clock.now().unwrap_or_else(clock::now);
         let index = self
             .recorder
             .open(Arc::clone(&identity), config.settings, at)
             .await?;
+        if let Some((client, vod)) = asking {
+            let watched = Watched {
+                index,
+                identity: Arc::clone(&identity),
+            };
+            self.roster
+                .watch(&account.name, &vod, watched, seed, client);
+        }
         let queue = Arc::new(Queue {
             config,
             client,
@@ -147,6 +177,7 @@ impl Watcher {
         let Some(Running { queue, tracker }) = self.running().remove(id) else {
             return Ok(());
         };
+        self.roster.forget(id);
         queue.cancelled.cancel();
         tracker.wait().await;
         info!(queue = id, "No longer watching the queue.");

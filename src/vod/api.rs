@@ -151,6 +151,11 @@ impl Client {
         &self.host
     }
 
+    /// Where the API is.
+    pub fn endpoint(&self) -> &Url {
+        &self.config.endpoint
+    }
+
     /// The latest transcode of each of at most ten videos; those that have none are left out.
     pub async fn transcode_summaries(
         &self,

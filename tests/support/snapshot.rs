@@ -45,6 +45,7 @@ pub(crate) fn consumed(id: &str) -> QueueSnapshot {
         observed_until: Some(NOW.minus(Duration::from_secs(1))),
         pending: 3,
         transcodes: Some(Transcodes {
+            reconciled: true,
             in_flight: 9,
             oldest: Some(NOW.minus(Duration::from_hours(2))),
             overdue: [0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 0],

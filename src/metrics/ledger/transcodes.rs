@@ -33,6 +33,30 @@ pub(super) fn write(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
         &Stage::ALL.iter().map(|stage| stage.as_str()),
         |_, transcodes, index| transcodes.stalled.get(index).copied(),
     );
+    per_queue(writer, &names::CALLBACKS_LOST, queues, |queue| {
+        complete(queue).then(|| queue.counts.closed[Verdict::CallbackLost.index()])
+    });
+    // What is said without VOD's answer is no verdict of a reconciliation.
+    let asked = Verdict::ALL
+        .iter()
+        .filter(|verdict| !matches!(verdict, Verdict::Unasked | Verdict::Abandoned));
+    let mut family = writer.family(&names::RECONCILIATIONS);
+    for queue in queues {
+        if queue
+            .transcodes
+            .as_ref()
+            .is_some_and(|transcodes| transcodes.reconciled)
+        {
+            for verdict in asked.clone() {
+                let count = queue.counts.reconciliations.get(verdict.index()).copied();
+                let labels = [
+                    ("queue", &*queue.identity.id),
+                    ("verdict", verdict.as_str()),
+                ];
+                family.sample(&labels, count.unwrap_or_default());
+            }
+        }
+    }
     let first = Verdict::ALL
         .iter()
         .take_while(|verdict| !verdict.closes())
@@ -50,8 +74,6 @@ pub(super) fn write(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
 }
 
 fn write_times(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
-    let complete =
-        |queue: &QueueSnapshot| queue.identity.mode == Mode::Consume && queue.transcodes.is_some();
     let mut family = writer.family(&names::TRANSCODE_SECONDS);
     for queue in queues.iter().filter(|queue| complete(queue)) {
         for (status, times) in TRANSCODE_STATUSES.iter().zip(&queue.counts.transcode) {
@@ -82,6 +104,10 @@ fn write_times(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
             );
         }
     }
+}
+
+fn complete(queue: &QueueSnapshot) -> bool {
+    queue.identity.mode == Mode::Consume && queue.transcodes.is_some()
 }
 
 /// Writes a family with the label `queue` and a second one, whose values come in the order of the index.
