@@ -36,7 +36,7 @@ lint: ## formatting, clippy, rustdoc, shell scripts, licences; warnings are erro
 	  else echo "lint: cargo-deny is not installed, licences unchecked"; fi
 
 bench: ## benchmarks; method and results are in docs/performance.md
-	cargo bench --benches
+	EXPORTER="$$(scripts/release | tail -1)"; export EXPORTER; cargo bench --benches
 
 docs: ## write the generated pages under docs/ anew, then build the API documentation
 	UPDATE_DOCS=1 cargo test --quiet --tests documentation

@@ -106,7 +106,7 @@ impl App {
     /// Binds, then starts everything. Fails if the address cannot be had or a client cannot be built; MNS is not waited
     /// for.
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
-        let server = admin::Server::new(options.listen_address.bind()?)?;
+        let server = admin::Server::new(options.listen_address.bind("--web.listen-address")?)?;
         let address = server.local_addr();
         let clock = Arc::new(ServerClock::default());
         let metrics = Arc::new(Metrics::new().context("cannot register metrics")?);

@@ -43,7 +43,7 @@ use tokio::net::{TcpListener, TcpSocket};
 pub use self::attributes::{Attributes, AttributesPatch};
 pub use self::behaviour::{Behaviour, Counters};
 pub use self::broker::{Created, NewMessage, Sent};
-pub use self::core::Credentials;
+pub use self::core::{Credentials, UnusableCredentials};
 pub use self::error::ApiError;
 pub use self::faults::{Fault, FaultRule, Operation};
 pub use self::queue::{Counts, DeadLetterPolicy, MessageState, Totals};
@@ -111,7 +111,15 @@ impl Server {
         };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        let listener = socket.listen(4096)?;
+        Self::new(socket.listen(4096)?, options)
+    }
+
+    /// Serves on a socket that listens already and is non-blocking. Needs a Tokio runtime.
+    pub fn from_std(listener: std::net::TcpListener, options: Options) -> io::Result<Self> {
+        Self::new(TcpListener::from_std(listener)?, options)
+    }
+
+    fn new(listener: TcpListener, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
@@ -151,9 +159,11 @@ impl Handle {
         self.shared.clock.now()
     }
 
-    /// Moves the clock forward; what became due is done before this returns, and parked long polls look again.
+    /// Moves the clock forward; what became due is done before this returns, and parked long polls look again. A step
+    /// beyond the year 9999 is not taken.
     pub fn advance(&self, by: Duration) -> UnixMillis {
-        self.shared.advance(by)
+        let advanced = self.shared.advance(by);
+        advanced.unwrap_or_else(|_| self.now())
     }
 
     /// Creates a queue with these attributes over the defaults.

@@ -504,12 +504,16 @@ async fn counters_and_delayed_messages_show_as_switched() {
 #[tokio::test]
 async fn a_body_beyond_any_legal_size_is_refused() {
     let emulator = Emulator::start();
-    let huge = message(&"x".repeat((2 << 20) + 1));
-    // The answer comes before the body is read, so that the client may see a reset while it still writes.
-    match emulator.client.send("POST", MESSAGES, &huge).await {
-        Ok(reply) => assert_eq!(reply.error().0, 400),
-        Err(error) => assert!(error.kind() != std::io::ErrorKind::Other, "{error}"),
+    // The rest of the body is read all the same: a client that still writes would see a reset instead of the answer.
+    for bytes in [(2 << 20) + 1, 5_000_000] {
+        let huge = message(&"x".repeat(bytes));
+        let refused = emulator.client.post(MESSAGES, &huge).await;
+        assert_eq!(refused.error(), (400, "InvalidArgument".to_owned()));
     }
+    let huge = "x".repeat(5_000_000);
+    let (status, answer) = emulator.client.control("POST", "advance", &huge).await;
+    assert_eq!(status, 400);
+    assert!(answer["error"].as_str().unwrap().contains("2 MiB"));
     let limit = message(&"x".repeat(65_537));
     assert_eq!(
         emulator.client.post(MESSAGES, &limit).await.error().1,
@@ -532,6 +536,62 @@ fn emulate(listen: &str) -> std::process::Command {
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
     command
+}
+
+#[test]
+fn a_command_that_cannot_be_served_says_which_flag_is_wrong() {
+    for (arguments, expected) in [
+        (
+            [
+                "--listen=nonsense",
+                "--access-key-id=a",
+                "--access-key-secret=s",
+            ],
+            "HOST:PORT",
+        ),
+        (
+            ["--listen=:0", "--access-key-id=", "--access-key-secret=s"],
+            "--access-key-id is empty",
+        ),
+        (
+            [
+                "--listen=:0",
+                "--access-key-id=a/b",
+                "--access-key-secret=s",
+            ],
+            "--access-key-id cannot be sent",
+        ),
+        (
+            ["--listen=:0", "--access-key-id=a", "--access-key-secret="],
+            "--access-key-secret is empty",
+        ),
+    ] {
+        let refused = std::process::Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"))
+            .arg("emulate")
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(!refused.status.success());
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn the_command_listens_on_a_name_or_on_every_address() {
+    for (listen, everywhere) in [("localhost:0", false), (":0", true)] {
+        let mut child = emulate(listen).spawn().unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        std::io::BufReader::new(stdout)
+            .read_line(&mut line)
+            .unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let address = line.trim().strip_prefix("Listening on http://").unwrap();
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        assert_eq!(address.ip().is_unspecified(), everywhere, "{address}");
+    }
 }
 
 #[test]
@@ -779,12 +839,39 @@ async fn control_speaks_json_and_explains_itself() {
             "max_receive_count",
         ),
         ("purge", r#"{"queue": "nope"}"#, "QueueNotExist"),
+        ("advance", r#"{"millis": 253402300800000}"#, "9999"),
+        ("advance", r#"{"millis": 18446744073709551615}"#, "9999"),
+        (
+            "credentials",
+            r#"{"access_key_id": "", "access_key_secret": "s"}"#,
+            "access_key_id is empty",
+        ),
+        (
+            "credentials",
+            r#"{"access_key_id": "a:b", "access_key_secret": "s"}"#,
+            "without : and /",
+        ),
+        (
+            "credentials",
+            r#"{"access_key_id": "a\u0007", "access_key_secret": "s"}"#,
+            "access_key_id",
+        ),
+        (
+            "credentials",
+            r#"{"access_key_id": "a", "access_key_secret": ""}"#,
+            "access_key_secret is empty",
+        ),
     ] {
         let (status, answer) = client.control("POST", path, body).await;
         assert_eq!(status, 400);
         let text = answer["error"].as_str().unwrap();
         assert!(text.contains(named), "{text}");
     }
+    assert!(
+        emulator.handle.now().since(before) < Duration::from_mins(5),
+        "a refused step is not taken"
+    );
+    assert_eq!(client.get("/queues/q").await.status, 200, "nor is a key");
     assert_eq!(client.control("GET", "nowhere", "").await.0, 404);
     emulator.stop().await;
 }

@@ -15,20 +15,23 @@ pub struct ListenAddress {
 /// Nobody can listen there.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address}: {source}; end what uses the port, or choose another address with --web.listen-address"
+    "cannot listen on {address}: {source}; end what uses the port, or choose another address with {flag}"
 )]
 pub struct BindError {
     address: ListenAddress,
+    flag: &'static str,
     source: io::Error,
 }
 
 // === impl ListenAddress ===
 
 impl ListenAddress {
-    /// Reserves the address. The listener is non-blocking, ready for `tokio::net::TcpListener::from_std`.
-    pub fn bind(&self) -> Result<TcpListener, BindError> {
+    /// Reserves the address, which `flag` gave. The listener is non-blocking, ready for
+    /// `tokio::net::TcpListener::from_std`.
+    pub fn bind(&self, flag: &'static str) -> Result<TcpListener, BindError> {
         self.try_bind().map_err(|source| BindError {
             address: self.clone(),
+            flag,
             source,
         })
     }
@@ -119,12 +122,12 @@ mod tests {
     #[test]
     fn a_port_in_use_is_said_with_its_address() {
         let free: ListenAddress = "127.0.0.1:0".parse().unwrap();
-        let taken = free.bind().unwrap().local_addr().unwrap();
+        let taken = free.bind("--listen").unwrap().local_addr().unwrap();
         let holder = TcpListener::bind(taken).unwrap();
         let address: ListenAddress = taken.to_string().parse().unwrap();
-        let error = address.bind().unwrap_err().to_string();
+        let error = address.bind("--listen").unwrap_err().to_string();
         assert!(
-            error.contains(&format!("cannot listen on {taken}: ")),
+            error.contains(&format!("cannot listen on {taken}: ")) && error.ends_with("--listen"),
             "{error}"
         );
         drop(holder);
@@ -132,7 +135,8 @@ mod tests {
 
     #[test]
     fn no_host_is_every_address() {
-        let listener = ":0".parse::<ListenAddress>().unwrap().bind().unwrap();
+        let every: ListenAddress = ":0".parse().unwrap();
+        let listener = every.bind("--listen").unwrap();
         assert!(listener.local_addr().unwrap().ip().is_unspecified());
     }
 }

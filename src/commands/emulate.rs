@@ -1,10 +1,10 @@
 //! `emulate`: a local MNS on a port.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
+use crate::cli::ListenAddress;
 use crate::commands::block_on;
 use crate::emulator::{AttributesPatch, Credentials, Options, Server};
 use crate::signals::Signals;
@@ -12,15 +12,15 @@ use crate::signals::Signals;
 /// Runs a local MNS for development and tests.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on: HOST:PORT with IPv6 in brackets, or :PORT for all addresses; port 0 takes a free one.
     #[arg(
         long,
-        value_name = "HOST:PORT",
+        value_name = "ADDRESS",
         default_value = "127.0.0.1:0",
         env = "VOD_CALLBACK_EXPORTER_LISTEN",
         hide_env_values = true
     )]
-    listen: SocketAddr,
+    listen: ListenAddress,
     /// Access key id that clients must use.
     #[arg(
         long,
@@ -82,23 +82,23 @@ pub fn execute(args: Args) -> anyhow::Result<()> {
 
 async fn serve(args: Args) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
+    let credentials = Credentials {
+        access_key_id: args.access_key_id,
+        access_key_secret: args.access_key_secret,
+        security_token: args.security_token,
+    };
+    credentials.check().map_err(|unusable| {
+        let flag = unusable.field.replace('_', "-");
+        anyhow!("--{flag} {}", unusable.reason)
+    })?;
     let options = Options {
-        credentials: Credentials {
-            access_key_id: args.access_key_id,
-            access_key_secret: args.access_key_secret,
-            security_token: args.security_token,
-        },
+        credentials,
         region: args.region,
         account_id: args.account_id,
         seed: args.seed,
         ..Options::new("", "")
     };
-    let server = Server::bind(args.listen, options).with_context(|| {
-        format!(
-            "cannot listen on {}; free the port or choose another with --listen",
-            args.listen
-        )
-    })?;
+    let server = Server::from_std(args.listen.bind("--listen")?, options)?;
     for name in &args.queues {
         server
             .handle()

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::core::Shared;
+use super::core::{Credentials, Shared};
 use super::faults::FaultRule;
 use super::queue::DeadLetterPolicy;
 use super::vod::Media;
@@ -56,7 +56,7 @@ pub(super) fn handle(shared: &Shared, method: &str, route: &str, body: &[u8]) ->
         ("GET", "state") => return state(shared, query),
         ("GET", "faults") => return ok(&shared.core().faults.rules()),
         ("GET", "behaviour") => return ok(&shared.core().behaviour),
-        ("POST", "advance") => parse(body).map(|change| advance(shared, &change)),
+        ("POST", "advance") => parse(body).and_then(|change| advance(shared, &change)),
         ("POST", "faults") => parse(body).and_then(|change| faults(shared, change)),
         ("POST", "behaviour") => parse(body).and_then(|patch| behaviour(shared, &patch)),
         ("POST", "dead-letter") => parse(body).and_then(|change| dead_letter(shared, change)),
@@ -69,10 +69,7 @@ pub(super) fn handle(shared: &Shared, method: &str, route: &str, body: &[u8]) ->
             shared.core().vod.callback = callback;
             json!({})
         }),
-        ("POST", "credentials") => parse(body).map(|credentials| {
-            shared.core().credentials = credentials;
-            json!({})
-        }),
+        ("POST", "credentials") => parse(body).and_then(|key| credentials(shared, key)),
         _ => {
             let text = format!("no control route {method} {path}; expected one of {ROUTES}");
             return failure(404, &text);
@@ -95,8 +92,16 @@ fn state(shared: &Shared, query: &str) -> Answer {
     }
 }
 
-fn advance(shared: &Shared, change: &Advance) -> Value {
-    json!({ "now": shared.advance(Duration::from_millis(change.millis)) })
+fn advance(shared: &Shared, change: &Advance) -> Result<Value, String> {
+    let now = shared.advance(Duration::from_millis(change.millis));
+    now.map(|now| json!({ "now": now }))
+        .map_err(|error| error.to_string())
+}
+
+fn credentials(shared: &Shared, credentials: Credentials) -> Result<Value, String> {
+    credentials.check().map_err(|error| error.to_string())?;
+    shared.core().credentials = credentials;
+    Ok(json!({}))
 }
 
 fn faults(shared: &Shared, change: FaultChange) -> Result<Value, String> {

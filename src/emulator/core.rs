@@ -34,6 +34,21 @@ pub struct Credentials {
     pub security_token: Option<String>,
 }
 
+/// Why nobody could sign with an access key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {reason}")]
+pub struct UnusableCredentials {
+    /// The field, as the control endpoint calls it.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// The clock cannot be moved that far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the clock would be beyond the year 9999, whose dates nobody can read")]
+pub(super) struct TooFar;
+
 /// Shared by all connections and handles. The lock is held for one operation and never over an await, hence std's.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -45,6 +60,9 @@ pub(super) struct Shared {
 
 /// Tells what a simulated platform really did, as JSON.
 pub(super) struct Truth(pub(super) Box<dyn Fn() -> String + Send + Sync>);
+
+/// 9999-12-01: a month before the last date that can be written, so that what is due a week later has one too.
+const LATEST: UnixMillis = UnixMillis::from_secs(253_399_622_400);
 
 /// Everything that changes.
 #[derive(Debug)]
@@ -89,6 +107,41 @@ impl fmt::Debug for Credentials {
     }
 }
 
+impl Credentials {
+    /// Whether a client could sign with these and a header carry them.
+    pub fn check(&self) -> Result<(), UnusableCredentials> {
+        let refuse = |field, reason| Err(UnusableCredentials { field, reason });
+        let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        if self.access_key_id.is_empty() {
+            return refuse(
+                "access_key_id",
+                "is empty; expected the id that clients use",
+            );
+        }
+        // Both signatures write the id before one of these.
+        if self.access_key_id.contains([':', '/']) || !visible(&self.access_key_id) {
+            return refuse(
+                "access_key_id",
+                "cannot be sent in a header; expected visible ASCII characters without : and /",
+            );
+        }
+        if self.access_key_secret.is_empty() {
+            return refuse(
+                "access_key_secret",
+                "is empty; expected the secret that clients sign with",
+            );
+        }
+        match self.security_token.as_deref() {
+            Some("") => refuse("security_token", "is empty; leave it out for a lasting key"),
+            Some(token) if !visible(token) => refuse(
+                "security_token",
+                "cannot be sent in a header; expected visible ASCII characters",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
@@ -125,14 +178,14 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn advance(&self, by: Duration) -> UnixMillis {
-        self.clock.advance(by);
+    pub(super) fn advance(&self, by: Duration) -> Result<UnixMillis, TooFar> {
+        self.clock.advance(by)?;
         let now = self.clock.now();
         let mut core = self.core();
         let core = &mut *core;
         core.broker.settle(now, &core.behaviour);
         core.wake_all();
-        now
+        Ok(now)
     }
 
     pub(super) fn wake_all(&self) {
@@ -278,12 +331,15 @@ impl Clock {
         self.advanced_millis.load(Ordering::Relaxed)
     }
 
-    fn advance(&self, by: Duration) {
-        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        _ = self
-            .advanced_millis
+    fn advance(&self, by: Duration) -> Result<(), TooFar> {
+        let millis = i64::try_from(by.as_millis()).map_err(|_| TooFar)?;
+        let unadvanced = self.unadvanced().0;
+        self.advanced_millis
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |advanced| {
-                Some(advanced.saturating_add(millis))
-            });
+                let advanced = advanced.checked_add(millis)?;
+                (unadvanced.checked_add(advanced)? <= LATEST.0).then_some(advanced)
+            })
+            .map(|_| ())
+            .map_err(|_| TooFar)
     }
 }

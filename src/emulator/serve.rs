@@ -29,6 +29,11 @@ use super::wire::{self, Answer, Call, Outcome, Payload};
 /// A legal batch of 64 KiB is below 400 KiB even with every character escaped.
 const MAX_REQUEST_BODY: usize = 2 * 1024 * 1024;
 
+/// How much of a body that is too large is read and thrown away, and for how long: a client that still writes when the
+/// connection closes sees a reset instead of the answer.
+const MAX_DRAINED_BODY: usize = 64 * 1024 * 1024;
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(5);
+
 /// What a huge answer is made of.
 const FILLER: &[u8] = &[b'x'; 64 * 1024];
 
@@ -172,11 +177,24 @@ async fn read(mut body: Incoming) -> Result<Option<Bytes>, Abort> {
             continue;
         };
         if read.len() + data.len() > MAX_REQUEST_BODY {
+            drop(read);
+            _ = tokio::time::timeout(MAX_DRAIN_TIME, drain(body)).await;
             return Ok(None);
         }
         read.extend_from_slice(&data);
     }
     Ok(Some(read.freeze()))
+}
+
+async fn drain(mut body: Incoming) {
+    let mut left = MAX_DRAINED_BODY;
+    while let Some(Ok(frame)) = body.frame().await {
+        let len = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(len) else {
+            return;
+        };
+        left = rest;
+    }
 }
 
 fn answer_response(answer: Answer) -> Response<AnswerBody> {
