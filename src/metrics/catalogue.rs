@@ -3,11 +3,14 @@
 //! The exposition takes names, types and HELP texts from here, `docs/metrics.md` is rendered from here, and tests hold
 //! the two against each other, so that a name exists in one place.
 
+use crate::ledger::EVICTION_TABLES;
 use crate::ledger::counts::{
     DELIVERY_BOUNDS, FORWARD_RESULTS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS, TRANSCODE_STATUSES,
 };
 use crate::ledger::snapshot::Mode;
 use crate::ledger::verdict::{Stage, Verdict};
+use crate::mns::client::Operation;
+use crate::mns::error::Error;
 use crate::vod::event::{Definition, EventType, Status, Undecodable};
 use crate::vod::fault::{ErrorCode, Fault};
 
@@ -163,6 +166,9 @@ families! {
     EVENT_DELIVERY "vod_event_delivery_seconds" Kind::Histogram(DELIVERY), ["queue"], "sum",
         "Time from EventTime to EnqueueTime, in seconds; EventTime has a precision of one second.",
         "starts at 0";
+    EVENT_CLOCK_SKEW "vod_event_clock_skew_total" Kind::Counter, ["queue"], "sum",
+        "Events whose EventTime is later than their EnqueueTime; their delivery time counts as 0.",
+        "starts at 0";
     EVENT_LAST "vod_event_last_timestamp_seconds" Kind::Gauge, ["queue"], "max",
         "Largest EnqueueTime of a VOD event, in Unix seconds.",
         "absent before the first event";
@@ -299,12 +305,12 @@ pub const LABELS: &[Label] = &[
     Label {
         name: "operation",
         meaning: "call of the MNS API",
-        values: Vec::new,
+        values: || Operation::ALL.iter().map(|value| value.name()).collect(),
     },
     Label {
         name: "code",
         meaning: "outcome of a call: `ok`, or the kind of its error",
-        values: Vec::new,
+        values: || ["ok"].into_iter().chain(Error::ALL).collect(),
     },
     Label {
         name: "event_type",
@@ -358,7 +364,7 @@ pub const LABELS: &[Label] = &[
     Label {
         name: "table",
         meaning: "table of the state",
-        values: Vec::new,
+        values: || EVICTION_TABLES.to_vec(),
     },
     Label {
         name: "target",
