@@ -112,6 +112,20 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if is_usage { EXIT_USAGE } else { EXIT_FAILURE }
 }
 
+/// An error with its causes, each told once: some texts have that of their cause in them already.
+pub fn text(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            cause
+        } else if text.contains(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
+}
+
 fn parse_level(text: &str) -> Result<LevelFilter, &'static str> {
     match text {
         "error" => Ok(LevelFilter::ERROR),
@@ -140,6 +154,18 @@ mod tests {
     #[test]
     fn the_definition_of_flags_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || io::Error::other("no disk");
+        let error = anyhow::Error::new(cause()).context("cannot open a: no disk; mount it");
+        assert_eq!(text(&error), "cannot open a: no disk; mount it");
+        let error = anyhow::Error::new(cause()).context("cannot open a");
+        assert_eq!(
+            text(&error.context("no start")),
+            "no start: cannot open a: no disk"
+        );
     }
 
     #[test]

@@ -46,6 +46,9 @@ const CLOSED_ROWS_KEPT: Duration = Duration::from_hours(720);
 /// At most so many queues that are no longer watched.
 const CLOSED_ROWS: usize = 1_000;
 
+/// The tables whose evictions are counted, as the label `table`.
+pub const EVICTION_TABLES: [&str; 5] = ["contents", "dedupe", "quarantine", "seen", "transcodes"];
+
 /// Everything that is committed, and the live gauges beside it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ledger {
@@ -272,21 +275,20 @@ impl Ledger {
                     .map(|queue| of(&queue.evictions))
                     .sum::<u64>()
         };
+        // In the order of `EVICTION_TABLES`.
+        let evictions = [
+            sum(|evictions| evictions.contents),
+            sum(|evictions| evictions.dedupe),
+            sum(|evictions| evictions.quarantine),
+            sum(|evictions| evictions.seen),
+            self.queues
+                .iter()
+                .map(|queue| queue.transcodes.evicted())
+                .sum(),
+        ];
         Snapshot {
             queues,
-            evictions: vec![
-                ("contents", sum(|evictions| evictions.contents)),
-                ("dedupe", sum(|evictions| evictions.dedupe)),
-                ("quarantine", sum(|evictions| evictions.quarantine)),
-                ("seen", sum(|evictions| evictions.seen)),
-                (
-                    "transcodes",
-                    self.queues
-                        .iter()
-                        .map(|queue| queue.transcodes.evicted())
-                        .sum(),
-                ),
-            ],
+            evictions: EVICTION_TABLES.into_iter().zip(evictions).collect(),
             quarantine: self.quarantine.entries().cloned().collect(),
             ..Snapshot::default()
         }

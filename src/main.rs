@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match cli.execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            _ = writeln!(io::stderr(), "error: {error:#}");
+            _ = writeln!(io::stderr(), "error: {}", cli::text(&error));
             ExitCode::from(cli::exit_code(&error))
         }
     }

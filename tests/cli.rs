@@ -94,6 +94,24 @@ fn help_lists_subcommands_flags_and_twins() {
 }
 
 #[test]
+fn a_cause_is_told_once() {
+    let (_directory, path) = file("");
+    let run = |flag: &str| {
+        let target = ["--mns.endpoint=http://127.0.0.1:1", "--mns.queue=a"];
+        let listen = "--web.listen-address=127.0.0.1:0";
+        outcome(program(&[&["run", listen, flag][..], &target].concat()))
+    };
+    let missing = ["check-config", "/nonexistent/vod.yaml"];
+    let state = format!("--state.path={}", path.join("state").display());
+    for (code, _, stderr) in [outcome(program(&missing)), run(&state)] {
+        assert_ne!(code, 0);
+        let error = stderr.lines().find(|line| line.starts_with("error: "));
+        let error = error.unwrap_or_else(|| panic!("{stderr}"));
+        assert_eq!(error.matches("(os error").count(), 1, "{error}");
+    }
+}
+
+#[test]
 fn bad_flags_exit_with_64_and_say_what_is_accepted() {
     for (args, message) in [
         (&[][..], "Usage"),

@@ -333,6 +333,24 @@ fn wrong_types_and_values_are_said_all_at_once() {
 }
 
 #[test]
+fn a_bad_default_hides_nothing_else() {
+    let text = problems(
+        "defaults: {account: none, endpoint: nowhere}
+queues:
+- {name: a}
+- {name: b, id: a}
+- {name: a, id: c}
+- {prefix: vod-}
+- {prefix: vod-1, mode: consume, forward: {name: x}}
+- {name: d, transcodes: {base: 90h}}
+- {name: a, id: e, endpoint: \"https://other.example.com\"}
+- {name: a, id: f, endpoint: elsewhere}
+",
+    );
+    assert_snapshot!("bad_default", text);
+}
+
+#[test]
 fn options_that_together_make_no_sense_are_said() {
     assert_snapshot!(
         "together",

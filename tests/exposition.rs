@@ -12,6 +12,7 @@ use std::time::Duration;
 use vod_callback_exporter::ledger::Snapshot;
 use vod_callback_exporter::metrics::catalogue::{self, Family, Kind};
 use vod_callback_exporter::metrics::{Format, Metrics};
+use vod_callback_exporter::vod::api::MessageCallback;
 use vod_callback_exporter::vod::fault;
 
 fn rendered(snapshot: &Snapshot, format: Format) -> String {
@@ -25,6 +26,18 @@ fn rendered(snapshot: &Snapshot, format: Format) -> String {
         Duration::from_secs(90),
         false,
     );
+    metrics.vod_called("GetTranscodeSummary", "ok");
+    let callback = MessageCallback {
+        callback_type: "HTTP".to_owned(),
+        mns_endpoint: String::new(),
+        mns_queue: String::new(),
+        event_types: vec!["ALL".to_owned()],
+    };
+    if let Some(queue) = snapshot.queues.first() {
+        metrics
+            .callbacks()
+            .update(&callback, &queue.identity, "cn-shanghai");
+    }
     let mut out = String::new();
     metrics.render(snapshot, Some(-1_500), format, &mut out);
     out

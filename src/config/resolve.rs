@@ -1,6 +1,7 @@
 //! From options as written to the config as meant: defaults, inheritance, and what options mean together.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(super) fn resolve(file: File, directory: Option<&Path>, problems: &mut Vec<P
     let entries = entries(file.queues, problems);
     let directory = directory.unwrap_or(Path::new(""));
     let mut accounts = Accounts::new(file.accounts, directory, problems);
-    let mut warnings = Vec::new();
+    let (mut warnings, mut claims) = (Vec::new(), Vec::new());
     let resolved: Vec<Resolved> = entries
         .into_iter()
         .filter_map(|entry| {
@@ -37,11 +38,12 @@ pub(super) fn resolve(file: File, directory: Option<&Path>, problems: &mut Vec<P
                 place: entry.place.clone(),
                 problems,
                 warnings: &mut warnings,
+                claims: &mut claims,
             };
             reader.read(entry, &file.defaults, &mut accounts)
         })
         .collect();
-    find_duplicates(&resolved, problems);
+    find_duplicates(&claims, problems);
     forward::find_circles(&resolved, problems, &mut warnings);
     warnings.sort();
     warnings.dedup();
@@ -81,9 +83,27 @@ struct EntryReader<'a> {
     place: Place,
     problems: &'a mut Vec<Problem>,
     warnings: &'a mut Vec<Problem>,
+    claims: &'a mut Vec<Claim>,
+}
+
+/// What an entry takes for itself, as far as it can be read: what else is wrong with it hides no duplicate.
+struct Claim {
+    place: Place,
+    id: Option<String>,
+    target: Option<Target>,
+    whose: Whose,
+}
+
+/// The MNS that an entry is about.
+enum Whose {
+    Endpoint(Endpoint),
+    /// That of `defaults`, which is invalid.
+    Default,
+    Unknown,
 }
 
 /// Which queues of an endpoint an entry is about.
+#[derive(Clone)]
 enum Target {
     Name(String),
     Prefix(String),
@@ -107,37 +127,35 @@ fn entries(queues: Field<Vec<Entry>>, problems: &mut Vec<Problem>) -> Vec<Entry>
 }
 
 /// Entries for one queue of MNS, or with one id, or whose prefixes overlap.
-fn find_duplicates(entries: &[Resolved], problems: &mut Vec<Problem>) {
+fn find_duplicates(claims: &[Claim], problems: &mut Vec<Problem>) {
     let (mut by_name, mut by_id) = (HashMap::new(), HashMap::new());
-    let (prefixes, named): (Vec<_>, Vec<_>) =
-        entries.iter().partition(|entry| entry.prefix.is_some());
-    for entry in named {
-        let identity = &entry.queue.identity;
-        let first = by_name
-            .entry((whose(&entry.queue.endpoint), &identity.mns_queue))
-            .or_insert(&entry.place);
-        if *first != &entry.place {
-            problems.push(entry.place.problem(format!(
-                "found queue `{}` of {}, which {first} is about already; remove one of the two",
-                identity.mns_queue, identity.endpoint
-            )));
-            continue;
+    for claim in claims {
+        if let (Some(Target::Name(name)), Some(whose)) = (&claim.target, claim.whose.key()) {
+            let first = by_name.entry((whose, name)).or_insert(&claim.place);
+            if *first != &claim.place {
+                problems.push(claim.place.problem(format!(
+                    "found queue `{name}` of {}, which {first} is about already; remove one of the two",
+                    claim.whose
+                )));
+                continue;
+            }
         }
-        let first = by_id.entry(&identity.id).or_insert(&entry.place);
-        if *first != &entry.place {
-            problems.push(entry.place.problem(format!(
-                "found id `{}`, which {first} has already; give one of the two another `id`",
-                identity.id
-            )));
+        if let Some(id) = &claim.id {
+            let first = by_id.entry(id).or_insert(&claim.place);
+            if *first != &claim.place {
+                problems.push(claim.place.problem(format!(
+                    "found id `{id}`, which {first} has already; give one of the two another `id`"
+                )));
+            }
         }
     }
-    for (index, entry) in prefixes.iter().enumerate() {
-        let overlapping = prefixes
+    for (index, claim) in claims.iter().enumerate() {
+        let overlapping = claims
             .iter()
             .take(index)
-            .find(|other| overlap(entry, other));
+            .find(|other| overlap(claim, other));
         if let Some(first) = overlapping {
-            problems.push(entry.place.problem(format!(
+            problems.push(claim.place.problem(format!(
                 "found a prefix that means queues of {} too; remove one of the two, or choose prefixes \
                  of which neither begins with the other",
                 first.place
@@ -161,12 +179,35 @@ pub(super) fn exposed(endpoint: &Endpoint) -> String {
     )
 }
 
-fn overlap(a: &Resolved, b: &Resolved) -> bool {
-    let (Some(left), Some(right)) = (&a.prefix, &b.prefix) else {
+fn overlap(a: &Claim, b: &Claim) -> bool {
+    let (Some(Target::Prefix(left)), Some(Target::Prefix(right))) = (&a.target, &b.target) else {
         return false;
     };
-    whose(&a.queue.endpoint) == whose(&b.queue.endpoint)
-        && (left.starts_with(&**right) || right.starts_with(&**left))
+    a.whose.key().is_some()
+        && a.whose.key() == b.whose.key()
+        && (left.starts_with(right) || right.starts_with(left))
+}
+
+// === impl Whose ===
+
+impl Whose {
+    /// Equal for two entries about the same MNS; none where that cannot be known.
+    fn key(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Endpoint(endpoint) => Some(whose(endpoint)),
+            Self::Default => Some(("", "")),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint(endpoint) => write!(f, "{endpoint}"),
+            Self::Default | Self::Unknown => f.write_str("the endpoint under `defaults`"),
+        }
+    }
 }
 
 // === impl EntryReader ===
@@ -179,12 +220,20 @@ impl EntryReader<'_> {
         accounts: &mut Accounts<'_>,
     ) -> Option<Resolved> {
         self.warn_without_effect(&entry.options, defaults);
+        let inherits = matches!(entry.options.endpoint, Field::Absent);
         let options = entry.options.inherit(defaults);
         let account = accounts.find(&options.account, self.problems);
         let endpoint = self.endpoint(options.endpoint);
         let target = self.target(&entry.id, entry.name, entry.prefix);
         let role = entry.role.value().unwrap_or_default();
         let mode = self.mode(&options.mode, role, target.as_ref());
+        self.claim(&entry.id, target.as_ref(), endpoint.as_ref(), inherits);
+        if let Some(place) = entry.forward.place() {
+            let is_prefix = matches!(target, Some(Target::Prefix(_)));
+            self.check_forward(place, &options.mode, is_prefix);
+        }
+        let reconciled = role == Role::Callback && matches!(options.vod, Field::Given(..));
+        let transcodes = transcodes::settings(options.transcodes, reconciled, self.problems);
         let (account, endpoint, target) = (account?, endpoint?, target?);
 
         let region = options.region.value();
@@ -226,14 +275,13 @@ impl EntryReader<'_> {
             workers: options.workers.value().unwrap_or(WORKERS),
             settings: QueueSettings {
                 streams_from: options.streams_from.value().unwrap_or_default(),
-                transcodes: transcodes::settings(options.transcodes, vod.is_some(), self.problems),
+                transcodes,
             },
             forward: None,
             vod,
         };
         let mut forward = None;
         if let Field::Given(place, target) = entry.forward {
-            self.check_forward(&place, &options.mode, prefix.is_some());
             queue.forward = forward::resolve(
                 (&place, target),
                 &queue,
@@ -249,6 +297,32 @@ impl EntryReader<'_> {
             forward,
             queue,
         })
+    }
+
+    /// Notes what the entry takes for itself.
+    fn claim(
+        &mut self,
+        id: &Field<String>,
+        target: Option<&Target>,
+        endpoint: Option<&Endpoint>,
+        inherits: bool,
+    ) {
+        let id = match (id, target) {
+            (Field::Given(_, id), Some(Target::Name(_)) | None) => Some(id.clone()),
+            (Field::Absent, Some(Target::Name(name))) => Some(name.clone()),
+            _ => None,
+        };
+        let whose = match endpoint {
+            Some(endpoint) => Whose::Endpoint(endpoint.clone()),
+            None if inherits => Whose::Default,
+            None => Whose::Unknown,
+        };
+        self.claims.push(Claim {
+            place: self.place.clone(),
+            id,
+            target: target.cloned(),
+            whose,
+        });
     }
 
     fn endpoint(&mut self, field: Field<Endpoint>) -> Option<Endpoint> {

@@ -55,6 +55,11 @@ pub(super) async fn handle(shared: &Shared, call: &Call, action: &str) -> wire::
         let mut core = shared.core();
         let core = &mut *core;
         let now = shared.clock.now();
+        let judged_by = if core.behaviour.advance_moves_date_check {
+            now
+        } else {
+            shared.clock.unadvanced()
+        };
         let fault = core.faults.draw(Phase::Before, operation, None);
         if fault == Some(Fault::ResetBefore) {
             core.count_call(operation, "reset".into());
@@ -63,7 +68,7 @@ pub(super) async fn handle(shared: &Shared, call: &Call, action: &str) -> wire::
         let result = fault
             .and_then(refusal_of)
             .map_or(Ok(()), Err)
-            .and_then(|()| auth::verify(call, &core.credentials, now))
+            .and_then(|()| auth::verify(call, &core.credentials, judged_by))
             .and_then(|()| {
                 let (_, query) = call.target.split_once('?').unwrap_or((&call.target, ""));
                 perform::perform(&core.vod, operation, query, now)

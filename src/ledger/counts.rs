@@ -80,6 +80,8 @@ pub struct Counts {
     pub reconciliations: Vec<u64>,
     /// Messages offered to forward targets, by the target's name in MNS and in the order of [`FORWARD_RESULTS`].
     pub forwarded: BTreeMap<Arc<str>, [u64; FORWARD_RESULTS.len()]>,
+    /// Distinct events whose EventTime is later than their EnqueueTime.
+    pub skewed: u64,
     /// EventTime to EnqueueTime ([`DELIVERY_BOUNDS`]).
     pub delivery: Histogram,
     /// EnqueueTime to first dequeue ([`DELIVERY_BOUNDS`]).
@@ -152,6 +154,7 @@ impl Default for Counts {
             closed: vec![0; Verdict::COUNT],
             reconciliations: vec![0; Verdict::COUNT],
             forwarded: BTreeMap::new(),
+            skewed: 0,
             delivery: Histogram::new(DELIVERY_BOUNDS),
             wait: Histogram::new(DELIVERY_BOUNDS),
             processing: Histogram::new(PROCESSING_BOUNDS),

@@ -342,6 +342,7 @@ impl QueueState {
         let counts = &mut self.counts;
         self.last_event = self.last_event.max(Some(enqueue_time));
         let delivery = enqueue_time.millis_since(event.event_time);
+        counts.skewed += u64::from(delivery < 0);
         counts
             .delivery
             .observe(DELIVERY_BOUNDS, u64::try_from(delivery).unwrap_or(0));

@@ -139,6 +139,23 @@ fn a_message_that_comes_again_is_a_redelivery_not_an_event() {
 }
 
 #[test]
+fn an_event_later_than_its_message_is_skew_and_took_no_time() {
+    let mut ledger = ledger(Mode::Consume);
+    let enqueued = BIRTH.plus(Duration::from_secs(1));
+    let times = [enqueued, enqueued.plus(Duration::from_millis(1)), BIRTH];
+    let sightings = (1..)
+        .zip(times)
+        .map(|(n, at)| sighting(n, 1, event(n, Status::Success, at)));
+    sight(&mut ledger, sightings.collect());
+    let counts = counts(&ledger);
+    assert_eq!(counts.skewed, 1);
+    assert_eq!(
+        (counts.delivery.count(), counts.delivery.sum_millis),
+        (3, 1_000)
+    );
+}
+
+#[test]
 fn deliveries_before_our_time_are_real_redeliveries() {
     let mut ledger = ledger(Mode::Consume);
     sight(

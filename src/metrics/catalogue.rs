@@ -3,12 +3,16 @@
 //! The exposition takes names, types and HELP texts from here, `docs/metrics.md` is rendered from here, and tests hold
 //! the two against each other, so that a name exists in one place.
 
+use crate::ledger::EVICTION_TABLES;
 use crate::ledger::counts::{
     DELIVERY_BOUNDS, FORWARD_RESULTS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS, TRANSCODE_STATUSES,
 };
 use crate::ledger::snapshot::Mode;
 use crate::ledger::verdict::{Stage, Verdict};
+use crate::mns::client::Operation;
+use crate::mns::error::Error;
 use crate::reconcile::callback::Check;
+use crate::vod::api;
 use crate::vod::event::{Definition, EventType, Status, Undecodable};
 use crate::vod::fault::{ErrorCode, Fault};
 
@@ -164,6 +168,9 @@ families! {
     EVENT_DELIVERY "vod_event_delivery_seconds" Kind::Histogram(DELIVERY), ["queue"], "sum",
         "Time from EventTime to EnqueueTime, in seconds; EventTime has a precision of one second.",
         "starts at 0";
+    EVENT_CLOCK_SKEW "vod_event_clock_skew_total" Kind::Counter, ["queue"], "sum",
+        "Events whose EventTime is later than their EnqueueTime; their delivery time counts as 0.",
+        "starts at 0";
     EVENT_LAST "vod_event_last_timestamp_seconds" Kind::Gauge, ["queue"], "max",
         "Largest EnqueueTime of a VOD event, in Unix seconds.",
         "absent before the first event";
@@ -312,12 +319,19 @@ pub const LABELS: &[Label] = &[
     Label {
         name: "operation",
         meaning: "call of the MNS or VOD API",
-        values: Vec::new,
+        values: || {
+            let mns = Operation::ALL.iter().map(|value| value.name());
+            let vod = api::Operation::ALL.iter().map(|value| value.name());
+            mns.chain(vod).collect()
+        },
     },
     Label {
         name: "code",
         meaning: "outcome of a call: `ok`, or the kind of its error",
-        values: Vec::new,
+        values: || {
+            let mns = ["ok"].into_iter().chain(Error::ALL);
+            mns.chain(api::Error::ONLY_VOD).collect()
+        },
     },
     Label {
         name: "event_type",
@@ -376,7 +390,7 @@ pub const LABELS: &[Label] = &[
     Label {
         name: "table",
         meaning: "table of the state",
-        values: Vec::new,
+        values: || EVICTION_TABLES.to_vec(),
     },
     Label {
         name: "target",

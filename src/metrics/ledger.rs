@@ -140,6 +140,9 @@ fn write_message_counts(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
         queues,
         |queue| Some(&queue.counts.delivery),
     );
+    per_queue(writer, &names::EVENT_CLOCK_SKEW, queues, |queue| {
+        Some(queue.counts.skewed)
+    });
 }
 
 fn write_events(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {

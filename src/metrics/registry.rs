@@ -18,11 +18,13 @@ pub(super) fn write(gathered: &[MetricFamily], writer: &mut Writer<'_>) {
 }
 
 fn write_metric(family: &Family, metric: &Metric, samples: &mut FamilyWriter<'_>) {
-    let labels: Vec<_> = metric
+    let mut labels: Vec<_> = metric
         .get_label()
         .iter()
         .map(|pair| (pair.name(), pair.value()))
         .collect();
+    // The registry sorts them by name.
+    labels.sort_by_key(|(name, _)| family.labels.iter().position(|label| label == name));
     match family.kind {
         Kind::Counter => samples.sample(&labels, Value::Float(metric.get_counter().get_value())),
         Kind::Gauge | Kind::Info => {

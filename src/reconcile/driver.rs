@@ -157,7 +157,11 @@ impl<L: Ledger> Driver<L> {
         let due = self
             .surveyed
             .is_none_or(|at| self.now.duration_since(at) >= SURVEY);
-        if due && !queues.is_empty() {
+        // Without server time a sweep could not be told to the ledger.
+        let mut known = queues
+            .iter()
+            .map(|queue| self.ledger.situation(queue.index));
+        if due && known.any(|situation| situation.is_some()) {
             self.surveyed = Some(self.now);
             unless_refused(self.check_callbacks(queues).await)?;
             unless_refused(self.sweep(queues).await)?;

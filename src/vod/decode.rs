@@ -47,8 +47,8 @@ pub fn decode(body: &str, enqueue_time: UnixMillis) -> Result<Decoded, Undecodab
     if body.len() > MAX_BODY_BYTES {
         return Err(Undecodable::TooLarge);
     }
-    let text = text_of(body.trim())?;
-    let text = text.trim();
+    let text = text_of(bare(body))?;
+    let text = bare(&text);
     let fields: EventFields<'_> = serde_json::from_str(text).map_err(|_| not_an_object(text))?;
     Ok(Decoded {
         event: event_of(&fields, enqueue_time)?,
@@ -56,12 +56,23 @@ pub fn decode(body: &str, enqueue_time: UnixMillis) -> Result<Decoded, Undecodab
     })
 }
 
-/// The JSON text: the body itself if it starts with `{`, else what it holds in base64.
+/// Without the blanks around it, and without the byte order mark that some producers put in front.
+fn bare(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_prefix('\u{feff}').map_or(text, str::trim_start)
+}
+
+/// The JSON text: the body itself if it starts with `{`, else what it holds in base64, which may be broken into lines.
 fn text_of(body: &str) -> Result<Cow<'_, str>, Undecodable> {
     if body.starts_with('{') {
         return Ok(Cow::Borrowed(body));
     }
-    match STANDARD.decode(body) {
+    let bytes = if body.contains(['\r', '\n']) {
+        STANDARD.decode(body.replace(['\r', '\n'], ""))
+    } else {
+        STANDARD.decode(body)
+    };
+    match bytes {
         Ok(bytes) => String::from_utf8(bytes)
             .map(Cow::Owned)
             .map_err(|_| plain_json(body).unwrap_or(Undecodable::NotJson)),
@@ -91,7 +102,8 @@ fn event_of(fields: &EventFields<'_>, enqueue_time: UnixMillis) -> Result<Event,
         Some("") | None => return Err(Undecodable::NoEventType),
         Some(text) => EventType::parse(text).unwrap_or(EventType::Other),
     };
-    if matches!(fields.message_body, Scalar::Object) {
+    // Either way, as an object or as its text, it holds another service's event.
+    if matches!(fields.message_body, Scalar::Object | Scalar::Text(_)) {
         return Err(Undecodable::ForeignEnvelope);
     }
     let event_time = fields

@@ -91,7 +91,7 @@ pub(crate) fn unknown(id: &str) -> QueueSnapshot {
 pub(crate) fn ledger(queues: Vec<QueueSnapshot>) -> Snapshot {
     Snapshot {
         queues,
-        evictions: vec![("pending", 0), ("dedupe", 12)],
+        evictions: vec![("transcodes", 0), ("dedupe", 12)],
         commits: 345,
         durable: true,
         state_bytes: Some(65_536),
@@ -137,6 +137,7 @@ fn counts() -> Counts {
     for millis in [4_000, 61_000, 90_000_000] {
         counts.stream_seconds[Definition::Hd.index()].observe(TRANSCODE_BOUNDS, millis);
     }
+    counts.skewed = 1;
     for millis in [0, 750, 1_000, 12_345] {
         counts.delivery.observe(DELIVERY_BOUNDS, millis);
         counts.wait.observe(DELIVERY_BOUNDS, millis);

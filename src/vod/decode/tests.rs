@@ -350,6 +350,14 @@ fn content_is_that_of_the_decoded_text() {
     assert_eq!(content(body), content(&STANDARD.encode(body)));
     assert_eq!(content(body), content(&format!(" \n{body}\t")));
     assert_ne!(content(body), content(&body.replace("Size", "size")));
+    let marked = format!("\u{feff}{body}");
+    assert_eq!(content(body), content(&marked));
+    assert_eq!(content(body), content(&STANDARD.encode(&marked)));
+    for end in ["\n", "\r\n", "\r"] {
+        let encoded = STANDARD.encode(body);
+        let (head, tail) = encoded.split_at(76);
+        assert_eq!(content(body), content(&[head, tail, ""].join(end)));
+    }
 }
 
 #[test]
@@ -380,6 +388,13 @@ fn each_refusal_has_its_reason() {
             U::NoEventType,
         ),
         (fixture!("ims_envelope"), U::ForeignEnvelope),
+        (
+            r#"{"EventType":"FileUploadComplete","MessageBody":"{\"Status\":1}"}"#,
+            U::ForeignEnvelope,
+        ),
+        ("eyJF\r\nVmVu*", U::BadBase64),
+        ("eyJF dmVu", U::BadBase64),
+        ("\u{feff}[1]", U::NotObject),
         (r#"{"EventType":"FileUploadComplete"}"#, U::BadEventTime),
         (&timed("null"), U::BadEventTime),
         (&timed("1769932805"), U::BadEventTime),

@@ -9,21 +9,36 @@ use super::*;
 
 type Object = BTreeMap<String, Value>;
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one rule after the other, as they are written down"
+)]
 fn reference(body: &str) -> Result<Decoded, Undecodable> {
-    let body = body.trim();
+    let unmarked = |text: &str| {
+        let text = text.trim();
+        text.strip_prefix('\u{feff}')
+            .unwrap_or(text)
+            .trim()
+            .to_owned()
+    };
+    let body = unmarked(body);
     let text = if body.starts_with('{') {
-        body.to_owned()
+        body
     } else {
-        let bytes = STANDARD.decode(body).map_err(|_| Undecodable::BadBase64)?;
+        let joined: String = body.chars().filter(|c| !"\r\n".contains(*c)).collect();
+        let bytes = STANDARD
+            .decode(joined)
+            .map_err(|_| Undecodable::BadBase64)?;
         String::from_utf8(bytes).map_err(|_| Undecodable::NotJson)?
     };
-    let text = text.trim();
-    let value: Value = serde_json::from_str(text).map_err(|_| Undecodable::NotJson)?;
+    let text = unmarked(&text);
+    let value: Value = serde_json::from_str(&text).map_err(|_| Undecodable::NotJson)?;
     let object = trimmed(&value).ok_or(Undecodable::NotObject)?;
     let event_type = text_at(&object, "EventType")
         .filter(|text| !text.is_empty())
         .ok_or(Undecodable::NoEventType)?;
-    if object.get("MessageBody").is_some_and(Value::is_object) {
+    let foreign = |body: &Value| body.is_object() || body.is_string();
+    if object.get("MessageBody").is_some_and(foreign) {
         return Err(Undecodable::ForeignEnvelope);
     }
     let event_time = text_at(&object, "EventTime")
@@ -251,6 +266,24 @@ fn written(pairs: &[(String, String)]) -> String {
     format!("{{{}}}", pairs.join(",\n"))
 }
 
+/// A body as producers may write it: plain or in base64, whole or in lines, with a byte order mark or without.
+fn in_form(text: &str, form: u8) -> String {
+    let marked = format!("\u{feff}{text}");
+    let lines = |line: usize, end: &str| {
+        let encoded = STANDARD.encode(&marked);
+        let lines = encoded.as_bytes().chunks(line).map(String::from_utf8_lossy);
+        lines.collect::<Vec<_>>().join(end)
+    };
+    match form {
+        0 => marked,
+        1 => STANDARD.encode(text),
+        2 => STANDARD.encode(&marked),
+        3 => lines(76, "\r\n"),
+        4 => lines(64, "\n"),
+        _ => text.to_owned(),
+    }
+}
+
 fn any_body() -> impl Strategy<Value = String> {
     const STREAM: &[&str] = &[
         "Status",
@@ -308,10 +341,10 @@ fn any_body() -> impl Strategy<Value = String> {
         streams,
         rest,
         any::<prop::sample::Index>(),
-        0..4_u8,
+        (0..4_u8, 0..8_u8),
     )
         .prop_map(
-            |(event_type, event_time, streams, (mut pairs, foreign), place, style)| {
+            |(event_type, event_time, streams, (mut pairs, foreign), place, (style, form))| {
                 let mut add = |key, value| {
                     let at = place.index(pairs.len() + 1);
                     pairs.insert(at, (quoted(key, style), value));
@@ -322,12 +355,7 @@ fn any_body() -> impl Strategy<Value = String> {
                 if let Some(foreign) = foreign {
                     add("MessageBody", foreign);
                 }
-                let text = written(&pairs);
-                if style == 1 {
-                    STANDARD.encode(text)
-                } else {
-                    text
-                }
+                in_form(&written(&pairs), form)
             },
         )
 }
