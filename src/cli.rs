@@ -54,18 +54,17 @@ pub enum Command {
 /// Flags of logging, for every subcommand.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LogArgs {
-    /// Least severe lines to log, to stderr: error, warn, info, debug or trace
+    /// Least severe lines to log, to stderr: error, warn, info, debug or trace [default: info; error in demo]
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
         env = "VOD_CALLBACK_EXPORTER_LOG_LEVEL",
-        default_value = "info",
         value_parser = parse_level,
         hide_env_values = true,
         global = true,
         display_order = 900
     )]
-    pub level: LevelFilter,
+    pub level: Option<LevelFilter>,
     /// Form of log lines: logfmt or json
     #[arg(
         long = "log.format",
@@ -94,7 +93,8 @@ Exit codes: 0 ended as asked, 1 cannot do the work (such as a port in use), 64 b
 impl Cli {
     /// Does what was asked for, logging as asked for.
     pub fn execute(self) -> anyhow::Result<()> {
-        logging::init(self.log.level, self.log.format, io::stderr)?;
+        let level = self.log.level.unwrap_or_else(|| self.command.level());
+        logging::init(level, self.log.format, io::stderr)?;
         match self.command {
             Command::Run(args) => commands::run::execute(&args),
             Command::CheckConfig(args) => commands::check_config::execute(&args),
@@ -102,6 +102,19 @@ impl Cli {
             Command::Transcodes(args) => commands::transcodes::execute(&args),
             Command::Quarantine(args) => commands::quarantine::execute(&args),
             Command::Emulate(args) => commands::emulate::execute(args),
+        }
+    }
+}
+
+// === impl Command ===
+
+impl Command {
+    /// What is logged unless a level is asked for.
+    fn level(&self) -> LevelFilter {
+        match self {
+            // Its trouble is simulated, and would push the screen away that says where to look.
+            Self::Demo(_) => LevelFilter::ERROR,
+            _ => LevelFilter::INFO,
         }
     }
 }

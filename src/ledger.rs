@@ -196,6 +196,9 @@ impl Ledger {
             Record::Swept { queue, at, videos } => {
                 self.with(*queue, |state, _| state.sweep_in(*at, videos));
             }
+            Record::Gap { queue, until } => {
+                self.with(*queue, |state, _| state.gap(*until));
+            }
             Record::Started { quarantine_bytes } => self.start(*quarantine_bytes, changes),
         }
     }

@@ -35,6 +35,7 @@ pub mod ledger;
 pub mod logging;
 pub mod metrics;
 pub mod mns;
+pub mod outage;
 pub mod reconcile;
 pub mod recorder;
 pub mod secret;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::clock::{ServerClock, UnixMillis};
@@ -21,6 +22,7 @@ use crate::ledger::{
     QueueSettings, Reading, Record, Sighting, Situation, Snapshot,
 };
 use crate::mns::Message;
+use crate::outage::{Outage, Say};
 use crate::vod::decode::decode;
 
 /// Records that wait for the writer; a source that finds it full waits.
@@ -356,9 +358,20 @@ impl Writer {
     }
 
     fn make_durable(&mut self, records: &[Record]) {
+        let mut outage = Outage::default();
         while let Err(error) = self.store.commit(records) {
-            if self.shared.writable.send_replace(false) {
-                error!(kind = error.kind(), %error, "Receiving stops: the state cannot be written.");
+            self.shared.writable.send_replace(false);
+            match outage.note(Some(error.kind()), Instant::now()) {
+                Some(Say::Fails(Duration::ZERO)) => {
+                    error!(kind = error.kind(), %error, "Receiving stops: the state cannot be written.");
+                }
+                Some(Say::Fails(lasting)) => error!(
+                    kind = error.kind(),
+                    lasting_seconds = lasting.as_secs(),
+                    %error,
+                    "Receiving is still stopped: the state cannot be written."
+                ),
+                _ => {}
             }
             // Only a durable store fails, and it has a thread of its own, which outlives the runtime's timers.
             thread::sleep(RETRY);

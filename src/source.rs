@@ -13,6 +13,7 @@ pub mod watcher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -23,6 +24,7 @@ use crate::ledger::{Mode, QueueIndex, Reading, Record};
 use crate::mns::client::Client;
 use crate::mns::error::Error;
 use crate::mns::retry::Backoff;
+use crate::outage::{Outage, Say};
 use crate::recorder::{Recorder, Stopped};
 
 /// From here on the local clock is worth a line in the log.
@@ -50,7 +52,11 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    last_error: Option<&'static str>,
+    outage: Outage,
+    /// When messages were last received or found to be none.
+    last_good: Option<UnixMillis>,
+    /// Messages went with the queue, unseen.
+    lost: bool,
     retention: Option<Duration>,
     visibility_timeout: Option<Duration>,
     create_time: Option<UnixMillis>,
@@ -169,11 +175,37 @@ impl Queue {
         if let (Some(before), Some(now)) = (state.create_time, created)
             && before != now
         {
-            warn!(queue = self.id(), created = %now, "The queue was deleted and created again.");
+            state.lost = true;
+            warn!(
+                queue = self.id(),
+                created = %now,
+                "The queue was deleted and created again: messages that were in it are lost, counters go on, and \
+                 silence is judged anew."
+            );
         }
         state.create_time = created.or(state.create_time);
         let retention = attributes.message_retention_period?;
         (state.retention.replace(retention) != Some(retention)).then_some(retention)
+    }
+
+    /// Messages of a consumed queue can be seen, since `opened` for the first time: tells the ledger if some may have been
+    /// lost unseen since they last could.
+    async fn went_on(&self, opened: UnixMillis) -> Result<(), Stopped> {
+        /// MNS's default, until the queue's own is known.
+        const DEFAULT: Duration = Duration::from_hours(96);
+        let until = self.now();
+        let gap = {
+            let mut state = self.state();
+            let unread = until.since(state.last_good.unwrap_or(opened));
+            state.last_good = Some(until);
+            let expired = unread > state.retention.unwrap_or(DEFAULT);
+            std::mem::take(&mut state.lost) || expired
+        };
+        if gap {
+            let queue = self.index;
+            self.recorder.commit(Record::Gap { queue, until }).await?;
+        }
+        Ok(())
     }
 
     fn visibility_timeout(&self) -> Duration {
@@ -216,12 +248,28 @@ impl Queue {
                 error: kind,
             },
         );
-        let before = std::mem::replace(&mut self.state().last_error, kind);
-        match error {
-            Some(error) if before != kind => {
+        let say = {
+            let mut state = self.state();
+            // What was in a queue that is gone is gone, too.
+            state.lost |= kind == Some("no_such_queue");
+            state.outage.note(kind, Instant::now())
+        };
+        match (say, error) {
+            (Some(Say::Fails(Duration::ZERO)), Some(error)) => {
                 warn!(queue = self.id(), kind = error.kind(), %error, "The queue cannot be read.");
             }
-            None if before.is_some() => info!(queue = self.id(), "The queue can be read again."),
+            (Some(Say::Fails(lasting)), Some(error)) => warn!(
+                queue = self.id(),
+                kind = error.kind(),
+                lasting_seconds = lasting.as_secs(),
+                %error,
+                "The queue still cannot be read."
+            ),
+            (Some(Say::Works(lasted)), _) => info!(
+                queue = self.id(),
+                lasted_seconds = lasted.as_secs(),
+                "The queue can be read again."
+            ),
             _ => {}
         }
     }

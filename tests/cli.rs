@@ -101,7 +101,7 @@ fn a_cause_is_told_once() {
         let listen = "--web.listen-address=127.0.0.1:0";
         outcome(program(&[&["run", listen, flag][..], &target].concat()))
     };
-    let missing = ["check-config", "/nonexistent/vod.yaml"];
+    let missing = ["check-config", "--config.file=/nonexistent/vod.yaml"];
     let state = format!("--state.path={}", path.join("state").display());
     for (code, _, stderr) in [outcome(program(&missing)), run(&state)] {
         assert_ne!(code, 0);

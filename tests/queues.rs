@@ -293,3 +293,60 @@ async fn a_queue_that_is_missing_and_made_later_or_made_anew_is_counted_on() {
     all("up again", &|id| told_of(&app, id).up == Some(true)).await;
     assert!(world.is_empty("anew") && world.is_empty("late"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_is_judged_anew_after_a_gap() {
+    let world = World::new(25, &["anew"], 30);
+    let patch = emulator::AttributesPatch {
+        visibility_timeout: Some(30),
+        message_retention_period: Some(3_600),
+        ..emulator::AttributesPatch::default()
+    };
+    for queue in ["steady", "unread"] {
+        world.emulator.create_queue(queue, &patch).unwrap();
+    }
+    let queues = ["steady", "anew", "unread"].map(|name| quick(world.queue(name, Mode::Consume)));
+    let app = world.exporter(queues.to_vec()).await;
+    let up = |id: &str, is: bool| told_of(&app, id).up == Some(is);
+    let since = |id: &str| told_of(&app, id).watched_since.unwrap();
+    until(
+        || ["steady", "anew", "unread"].iter().all(|id| up(id, true)),
+        || "all are up".to_owned(),
+    )
+    .await;
+    let before = ["steady", "anew", "unread"].map(since);
+
+    let refused = FaultRule::always(Fault::AccessDenied);
+    world.emulator.set_faults(vec![refused.of_queue("unread")]);
+    world.emulator.delete_queue("anew");
+    // No earlier receive is under way any more.
+    let refusals = || {
+        let state = world.emulator.state();
+        state.calls_of(Operation::BatchReceiveMessage, "AccessDenied")
+    };
+    until(
+        || refusals() > 0 && up("anew", false),
+        || "both are down".to_owned(),
+    )
+    .await;
+    // In two steps, so that the queue that is read is never unread for as long as it keeps messages.
+    for _ in 0..2 {
+        world.emulator.advance(Duration::from_mins(40));
+        let now = world.emulator.now();
+        until(
+            || told_of(&app, "steady").last_tick.unwrap().plus(TICK) > now,
+            || "the steady queue is read".to_owned(),
+        )
+        .await;
+    }
+    let gap_ends = world.emulator.now().minus(Duration::from_mins(1));
+    world.create("anew", 30);
+    world.emulator.set_faults(Vec::new());
+    until(
+        || since("anew") > gap_ends && since("unread") > gap_ends,
+        || format!("{:?} {:?}", since("anew"), since("unread")),
+    )
+    .await;
+    assert_eq!(since("steady"), before[0], "it was read all the while");
+    assert!(since("anew") > before[1] && since("unread") > before[2]);
+}

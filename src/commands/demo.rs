@@ -190,7 +190,7 @@ Within a minute all of these move:
   backlog       curl -s {address}/metrics | grep -E '^mns_queue_(messages|oldest|progress)'
   redelivery    curl -s {address}/metrics | grep -E '^mns_(message_redeliveries_total|queue_dequeue_count_max)'
 
-Ctrl-C ends all.
+--log.level=info shows what is logged. Ctrl-C ends all.
 
 "
     )

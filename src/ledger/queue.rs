@@ -148,6 +148,13 @@ impl QueueState {
         self.observed_until = None;
     }
 
+    /// What came before `until` may be missing.
+    pub(super) fn gap(&mut self, until: UnixMillis) {
+        if let Some(since) = &mut self.watched_since {
+            *since = until.max(*since);
+        }
+    }
+
     pub(super) fn set_retention(&mut self, retention: Duration) {
         self.retention = Some(retention);
     }

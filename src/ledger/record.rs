@@ -224,6 +224,13 @@ pub enum Record {
         /// Cap of the bodies in quarantine.
         quarantine_bytes: u64,
     },
+    /// Messages may have been lost unseen before an instant: with the queue, or to its retention.
+    Gap {
+        /// Where.
+        queue: QueueIndex,
+        /// From when on messages are seen again, server time.
+        until: UnixMillis,
+    },
 }
 
 // === impl Record ===
@@ -241,7 +248,10 @@ impl Record {
             | Self::Judged { at, .. }
             | Self::Swept { at, .. } => Some(*at),
             Self::ReceiveLost { to, .. } => Some(*to),
-            Self::Observed { .. } | Self::Retention { .. } | Self::Started { .. } => None,
+            Self::Observed { .. }
+            | Self::Retention { .. }
+            | Self::Started { .. }
+            | Self::Gap { .. } => None,
         }
     }
 }

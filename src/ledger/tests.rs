@@ -406,6 +406,27 @@ fn strangers_make_the_view_incomplete_for_a_day_but_lost_receives_do_not() {
 }
 
 #[test]
+fn a_gap_moves_the_time_since_when_silence_can_be_judged_but_never_back() {
+    let gap = |ledger: &mut Ledger, secs| {
+        let until = BIRTH.plus(Duration::from_secs(secs));
+        let queue = QUEUE;
+        commit(ledger, &Record::Gap { queue, until });
+        let since = ledger.snapshot(until).queues.first().unwrap().watched_since;
+        since.map(|since| since.since(BIRTH).as_secs())
+    };
+    let mut consumed = ledger(Mode::Consume);
+    assert_eq!(gap(&mut consumed, 100), Some(100));
+    assert_eq!(gap(&mut consumed, 50), Some(100));
+    open(
+        &mut consumed,
+        identity(Mode::Consume, Role::Callback),
+        BIRTH,
+    );
+    assert_eq!(gap(&mut consumed, 0), Some(0), "opened anew");
+    assert_eq!(gap(&mut ledger(Mode::Peek), 100), None);
+}
+
+#[test]
 fn what_is_in_hand_leaves_when_its_visibility_timeout_has_passed() {
     let mut ledger = ledger(Mode::Consume);
     sight(

@@ -79,7 +79,10 @@ pub struct QueueView {
     pub(super) last_tick: Option<UnixMillis>,
     /// When messages were last received or peeked, server time.
     pub(super) last_read: Option<UnixMillis>,
-    ticks: VecDeque<Tick>,
+    /// The last ticks; none for one that could not look.
+    ticks: VecDeque<Option<Tick>>,
+    /// Whether the tick under way has looked.
+    looked: bool,
     sample: HashMap<MessageKey, Peeked>,
     attributes_sent: Option<UnixMillis>,
     contradictions: u8,
@@ -123,6 +126,9 @@ impl QueueView {
                 if error.is_some() {
                     self.depth = None;
                 }
+                if !std::mem::take(&mut self.looked) && error.is_some() {
+                    self.ticked(None);
+                }
             }
         }
     }
@@ -132,18 +138,29 @@ impl QueueView {
         self.progress = self.progress.max(Some(at));
     }
 
-    /// EnqueueTime of the oldest message peeked in the last ticks; none once a tick found nothing.
+    /// EnqueueTime of the oldest message peeked in the last ticks; none once a tick found nothing, or none could look.
     pub(super) fn oldest_peeked(&self) -> Option<UnixMillis> {
-        self.ticks.back()?.oldest?;
-        self.ticks.iter().filter_map(|tick| tick.oldest).min()
+        self.looks().next_back()?.oldest?;
+        self.looks().filter_map(|tick| tick.oldest).min()
     }
 
-    /// Largest DequeueCount peeked in the last ticks; none before the first.
+    /// Largest DequeueCount peeked in the last ticks; none before the first, or if none could look.
     pub(super) fn dequeue_count_max_peeked(&self) -> Option<u32> {
-        if self.ticks.back()?.oldest.is_none() {
+        if self.looks().next_back()?.oldest.is_none() {
             return Some(0);
         }
-        self.ticks.iter().map(|tick| tick.dequeue_count_max).max()
+        self.looks().map(|tick| tick.dequeue_count_max).max()
+    }
+
+    fn looks(&self) -> impl DoubleEndedIterator<Item = &Tick> {
+        self.ticks.iter().flatten()
+    }
+
+    fn ticked(&mut self, tick: Option<Tick>) {
+        if self.ticks.len() == TICKS_KEPT {
+            self.ticks.pop_front();
+        }
+        self.ticks.push_back(tick);
     }
 
     fn attributes(&mut self, sent: UnixMillis, depth: Option<[u64; 3]>) {
@@ -166,13 +183,11 @@ impl QueueView {
         self.empty = Some(messages.is_empty());
         self.judge_depth(&messages);
         self.find_progress(at, &messages, complete);
-        if self.ticks.len() == TICKS_KEPT {
-            self.ticks.pop_front();
-        }
-        self.ticks.push_back(Tick {
+        self.looked = true;
+        self.ticked(Some(Tick {
             oldest: messages.iter().map(|message| message.enqueue_time).min(),
             dequeue_count_max: messages.iter().map(|m| m.dequeue_count).max().unwrap_or(0),
-        });
+        }));
         self.sample = messages
             .into_iter()
             .map(|message| (message.message, message))
@@ -317,6 +332,26 @@ mod tests {
         peeked(&mut view, 1_000, vec![message(1, 900, 0)], false);
         peeked(&mut view, 1_060, vec![message(1, 900, 1)], false);
         assert_eq!(view.progress, Some(UnixMillis::from_secs(1_060)));
+    }
+
+    #[test]
+    fn what_was_seen_is_unknown_after_three_ticks_that_could_not_look() {
+        let mut view = QueueView::default();
+        let ended = |view: &mut QueueView, error| {
+            let at = UnixMillis::from_secs(1_000);
+            view.read(Reading::Ended { at, error });
+            (view.oldest_peeked(), view.dequeue_count_max_peeked())
+        };
+        let known = (Some(UnixMillis::from_secs(100)), Some(3));
+        peeked(&mut view, 1_000, vec![message(1, 100, 3)], true);
+        // Only the attributes could not be read.
+        assert_eq!(ended(&mut view, Some("access_denied")), known);
+        for _ in 0..2 {
+            assert_eq!(ended(&mut view, Some("timeout")), known);
+        }
+        assert_eq!(ended(&mut view, Some("timeout")), (None, None));
+        peeked(&mut view, 1_060, vec![message(1, 100, 3)], true);
+        assert_eq!(ended(&mut view, None), known);
     }
 
     #[test]

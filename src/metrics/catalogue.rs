@@ -122,7 +122,7 @@ families! {
         "absent before there is any evidence";
     QUEUE_OLDEST_MESSAGE "mns_queue_oldest_message_timestamp_seconds" Kind::Gauge, ["queue"], "min",
         "EnqueueTime of the oldest message known to be in the queue, in Unix seconds; in peek of a sample, so that the true age can be higher.",
-        "absent while the queue is empty or nothing is known";
+        "absent while the queue is empty or nothing is known, in peek also after three ticks that could not look";
     QUEUE_EMPTY "mns_queue_empty" Kind::Gauge, ["queue"], "min",
         "Whether the last read found no message: 1 or 0.",
         "absent until the first read has succeeded, and while the queue cannot be read";
@@ -137,7 +137,7 @@ families! {
         "absent until the attributes have been read";
     QUEUE_DEQUEUE_COUNT_MAX "mns_queue_dequeue_count_max" Kind::Gauge, ["queue"], "max",
         "Largest DequeueCount among the messages seen in the queue: a high value is a poison message.",
-        "absent until messages could be looked at";
+        "absent until messages could be looked at, in peek also after three ticks that could not";
     MESSAGES_SEEN "mns_messages_seen_total" Kind::Counter, ["queue"], "sum; max in peek",
         "Distinct messages seen: events, duplicates and decode failures. In peek a subset of the messages sent.",
         "starts at 0";
@@ -176,7 +176,7 @@ families! {
         "absent before the first event";
     QUEUE_WATCHED_SINCE "vod_queue_watched_since_timestamp_seconds" Kind::Gauge, ["queue"], "min",
         "Since when the queue is watched without a gap, so that silence can be judged, in Unix seconds.",
-        "only while the view is complete";
+        "only while the view is complete; moves on when the queue was made anew, or was not read for longer than its retention";
     EVENT_DECODE_FAILURES "vod_event_decode_failures_total" Kind::Counter, ["queue" "reason"], "sum",
         "Messages that could not be decoded as a VOD event; they are kept in quarantine.",
         "all reasons start at 0";

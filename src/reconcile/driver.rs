@@ -13,6 +13,7 @@ use super::callback::{CallbackConfig, Check};
 use super::judge::{self, Finding, Judge};
 use crate::ledger::{Judgement, Mode, Overdue, QueueIdentity, QueueIndex, Record, Role, Situation};
 use crate::mns::retry::Backoff;
+use crate::outage::{Outage, Say};
 use crate::recorder::Stopped;
 use crate::vod::api::{
     self, Client, MAX_PAGE, MAX_SUMMARY_IDS, Operation, TranscodeSummary, VideoInfos,
@@ -78,8 +79,8 @@ pub struct Driver<L> {
     paused_until: Option<Instant>,
     /// Operations that VOD refuses, and until when they are not tried again.
     refused: HashMap<Operation, Instant>,
-    /// Refusals that have been logged: operation and kind.
-    told: Vec<(Operation, &'static str)>,
+    /// Operations that fail, and what has been logged of it.
+    outages: HashMap<Operation, Outage>,
     /// When the callback configuration was read and videos were swept last.
     surveyed: Option<Instant>,
 }
@@ -117,7 +118,7 @@ impl<L: Ledger> Driver<L> {
             now: Instant::now(),
             paused_until: None,
             refused: HashMap::new(),
-            told: Vec::new(),
+            outages: HashMap::new(),
             surveyed: None,
         }
     }
@@ -355,18 +356,19 @@ impl<L: Ledger> Driver<L> {
             Ok(answer) => {
                 self.backoff.reset();
                 self.refused.remove(&operation);
-                if self.told.iter().any(|(told, _)| *told == operation) {
-                    info!(%operation, vod = self.client.host(), "VOD answers again.");
-                    self.told.retain(|(told, _)| *told != operation);
+                let outage = self.outages.entry(operation).or_default();
+                if let Some(Say::Works(lasted)) = outage.note(None, Instant::now()) {
+                    let lasted_seconds = lasted.as_secs();
+                    info!(%operation, vod = self.client.host(), lasted_seconds, "VOD answers again.");
                 }
                 return Ok(answer);
             }
             Err(error) => error,
         };
-        let failure = (operation, error.kind());
-        if !self.told.contains(&failure) {
-            self.told.push(failure);
-            warn!(%error, "VOD does not tell what became of transcodes.");
+        let outage = self.outages.entry(operation).or_default();
+        if let Some(Say::Fails(lasting)) = outage.note(Some(error.kind()), Instant::now()) {
+            let lasting_seconds = lasting.as_secs();
+            warn!(%error, lasting_seconds, "VOD does not tell what became of transcodes.");
         }
         if error.is_retryable() {
             self.paused_until = Some(self.now + self.backoff.next_delay());

@@ -40,6 +40,7 @@ const RELEASE: Duration = Duration::from_secs(1);
 struct Pool {
     queue: Arc<Queue>,
     tracker: TaskTracker,
+    opened: UnixMillis,
     state: Mutex<State>,
     waiting_bytes: Arc<AtomicUsize>,
 }
@@ -62,10 +63,12 @@ pub(super) async fn run(queue: &Arc<Queue>) -> Result<(), Stopped> {
         endpoint = %queue.config.endpoint,
         "This exporter receives and deletes the messages of this queue."
     );
-    let observed = Observed::new(queue.now(), queue.visibility_timeout());
+    let opened = queue.now();
+    let observed = Observed::new(opened, queue.visibility_timeout());
     let pool = Arc::new(Pool {
         queue: Arc::clone(queue),
         tracker: TaskTracker::new(),
+        opened,
         state: Mutex::new(State {
             workers: 1,
             observed,
@@ -222,6 +225,7 @@ impl Pool {
                 sightings,
             })
             .await?;
+        queue.went_on(self.opened).await?;
         queue.ended(None);
         let until = oldest.and_then(|oldest| self.state().observed.received(receive, at, oldest));
         self.observe(until).await?;
@@ -244,6 +248,7 @@ impl Pool {
                 messages: 0,
             },
         );
+        queue.went_on(self.opened).await?;
         queue.ended(None);
         self.observe(until).await?;
         Ok(waited)

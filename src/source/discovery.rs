@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -13,6 +14,7 @@ use crate::config::{Discovery, MAX_QUEUES};
 use crate::mns::QueueAttributes;
 use crate::mns::client::Client;
 use crate::mns::error::Error;
+use crate::outage::{Outage, Say};
 
 /// One rule at work.
 #[derive(Debug)]
@@ -44,14 +46,14 @@ impl Discoverer {
     /// Looks once a tick, until cancelled. A look that fails changes nothing.
     pub async fn run(self, cancelled: CancellationToken) -> Result<(), StartError> {
         let mut known = HashSet::new();
-        let mut last_error = None;
+        let mut outage = Outage::default();
         loop {
             let sent = self.clock.now().unwrap_or_else(clock::now);
             let listed = tokio::select! {
                 () = cancelled.cancelled() => return Ok(()),
                 listed = self.client.list_queues(&self.discovery.prefix) => listed,
             };
-            self.log(&mut last_error, listed.as_ref().err());
+            self.log(&mut outage, listed.as_ref().err());
             if let Ok(queues) = listed {
                 self.found(&mut known, queues, sent).await?;
             }
@@ -110,15 +112,18 @@ impl Discoverer {
         (ours && !queue.reads_attributes).then_some(queue)
     }
 
-    fn log(&self, last: &mut Option<&'static str>, error: Option<&Error>) {
-        let kind = error.map(Error::kind);
-        let before = std::mem::replace(last, kind);
+    fn log(&self, outage: &mut Outage, error: Option<&Error>) {
+        let say = outage.note(error.map(Error::kind), Instant::now());
         let prefix = &self.discovery.prefix;
-        match error {
-            Some(error) if before != kind => {
-                warn!(%prefix, kind = error.kind(), %error, "Queues cannot be listed: the set of queues stays as it is.");
-            }
-            None if before.is_some() => info!(%prefix, "Queues can be listed again."),
+        match (say, error) {
+            (Some(Say::Fails(lasting)), Some(error)) => warn!(
+                %prefix,
+                kind = error.kind(),
+                lasting_seconds = lasting.as_secs(),
+                %error,
+                "Queues cannot be listed: the set of queues stays as it is."
+            ),
+            (Some(Say::Works(_)), _) => info!(%prefix, "Queues can be listed again."),
             _ => {}
         }
     }

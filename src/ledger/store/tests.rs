@@ -405,6 +405,10 @@ fn the_form_of_records_is_pinned() {
         Record::Started {
             quarantine_bytes: 1 << 40,
         },
+        Record::Gap {
+            queue: QueueIndex(1),
+            until: at(1),
+        },
     ];
     let hex = |record: &Record| {
         let bytes = codec::encode(record).unwrap();

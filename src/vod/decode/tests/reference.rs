@@ -14,13 +14,6 @@ type Object = BTreeMap<String, Value>;
     reason = "one rule after the other, as they are written down"
 )]
 fn reference(body: &str) -> Result<Decoded, Undecodable> {
-    let unmarked = |text: &str| {
-        let text = text.trim();
-        text.strip_prefix('\u{feff}')
-            .unwrap_or(text)
-            .trim()
-            .to_owned()
-    };
     let body = unmarked(body);
     let text = if body.starts_with('{') {
         body
@@ -116,6 +109,14 @@ fn reference(body: &str) -> Result<Decoded, Undecodable> {
         },
         content: xxh3_128(text.as_bytes()),
     })
+}
+
+fn unmarked(text: &str) -> String {
+    let text = text.trim();
+    text.strip_prefix('\u{feff}')
+        .unwrap_or(text)
+        .trim()
+        .to_owned()
 }
 
 fn trimmed(value: &Value) -> Option<Object> {
