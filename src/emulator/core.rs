@@ -133,9 +133,9 @@ impl Credentials {
         }
         match self.security_token.as_deref() {
             Some("") => refuse("security_token", "is empty; leave it out for a lasting key"),
-            Some(token) if !visible(token) => refuse(
+            Some(token) if !visible(&token.replace(' ', "")) || token.trim() != token => refuse(
                 "security_token",
-                "cannot be sent in a header; expected visible ASCII characters",
+                "cannot be sent in a header; expected visible ASCII characters with blanks only between them",
             ),
             _ => Ok(()),
         }

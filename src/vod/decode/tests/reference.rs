@@ -9,10 +9,6 @@ use super::*;
 
 type Object = BTreeMap<String, Value>;
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "one rule after the other, as they are written down"
-)]
 fn reference(body: &str) -> Result<Decoded, Undecodable> {
     let body = unmarked(body);
     let text = if body.starts_with('{') {
