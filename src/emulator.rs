@@ -41,7 +41,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 pub use self::attributes::{Attributes, AttributesPatch};
-pub use self::behaviour::{Behaviour, Counters};
+pub use self::behaviour::{Behaviour, ContentMd5, Counters};
 pub use self::broker::{Created, NewMessage, Sent};
 pub use self::core::{Credentials, UnusableCredentials};
 pub use self::error::ApiError;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use vod_callback_exporter::clock;
 use vod_callback_exporter::emulator::{
-    Behaviour, Counters, DeadLetterPolicy, Fault, FaultRule, Operation, Options,
+    Behaviour, ContentMd5, Counters, DeadLetterPolicy, Fault, FaultRule, Operation, Options,
 };
 
 use support::{Client, Emulator, Reply};
@@ -874,4 +874,73 @@ async fn control_speaks_json_and_explains_itself() {
     assert_eq!(client.get("/queues/q").await.status, 200, "nor is a key");
     assert_eq!(client.control("GET", "nowhere", "").await.0, 404);
     emulator.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_documents_leave_open_can_be_either_way() {
+    let emulator = Emulator::start();
+    let client = &emulator.client;
+    let put = |behaviour| emulator.handle.set_behaviour(behaviour);
+
+    // Base64 of the MD5 of an empty body, and of its hex text.
+    let digest = client.with_header("Content-MD5", "1B2M2Y8AsgTpgAmY7PhCfg==");
+    let hex = client.with_header(
+        "Content-MD5",
+        "ZDQxZDhjZDk4ZjAwYjIwNGU5ODAwOTk4ZWNmODQyN2U=",
+    );
+    for (form, digest_status, hex_status) in [
+        (ContentMd5::Either, 200, 200),
+        (ContentMd5::Hex, 400, 200),
+        (ContentMd5::Digest, 200, 400),
+    ] {
+        put(Behaviour {
+            content_md5_form: form,
+            ..Behaviour::default()
+        });
+        assert_eq!(
+            digest.get("/queues").await.status,
+            digest_status,
+            "{form:?}"
+        );
+        assert_eq!(hex.get("/queues").await.status, hex_status, "{form:?}");
+    }
+
+    put(Behaviour {
+        sign_decoded_target: true,
+        ..Behaviour::default()
+    });
+    assert_eq!(client.get("/queues/q").await.status, 200);
+    let escaped = client.get("/queues/%71").await;
+    assert_eq!(escaped.error(), (403, "SignatureDoesNotMatch".to_owned()));
+
+    let foreign = "<Message xmlns=\"http://example.test/\"><MessageBody>a</MessageBody></Message>";
+    let none = "<Message><MessageBody>a</MessageBody></Message>";
+    put(Behaviour::default());
+    assert_eq!(client.post(MESSAGES, foreign).await.status, 201);
+    put(Behaviour {
+        check_namespace: true,
+        ..Behaviour::default()
+    });
+    let refused = client.post(MESSAGES, foreign).await;
+    assert_eq!(refused.error(), (400, "MalformedXML".to_owned()));
+    assert_eq!(client.post(MESSAGES, none).await.status, 201);
+    assert_eq!(client.post(MESSAGES, &message("a")).await.status, 201);
+
+    let with_meta = client.with_header("x-mns-with-meta", "true");
+    let told = with_meta.get("/queues").await;
+    assert_eq!(told.all("ActiveMessages").len(), 1, "{}", told.body);
+    put(Behaviour {
+        list_with_meta: false,
+        deleted_recently_millis: 60_000,
+        ..Behaviour::default()
+    });
+    let bare = with_meta.get("/queues").await;
+    assert!(bare.all("ActiveMessages").is_empty(), "{}", bare.body);
+
+    assert_eq!(client.delete("/queues/q").await.status, 204);
+    let queue = "<Queue xmlns=\"http://mns.aliyuncs.com/doc/v1/\"></Queue>";
+    let early = client.put("/queues/q", queue).await;
+    assert_eq!(early.error(), (400, "QueueDeletedRecently".to_owned()));
+    emulator.handle.advance(Duration::from_mins(1));
+    assert_eq!(client.put("/queues/q", queue).await.status, 201);
 }

@@ -57,6 +57,30 @@ pub struct Behaviour {
     pub limit_message_size: bool,
     /// `Priority` 0, which the Go SDK sends for "unset", means the default. Default true; false refuses it.
     pub accept_priority_zero: bool,
+    /// Which form of `Content-MD5` is right. Default `either`.
+    pub content_md5_form: ContentMd5,
+    /// Signatures of version 2 are over the percent-decoded target. Default false: over the bytes that were sent.
+    pub sign_decoded_target: bool,
+    /// A root element in another namespace than MNS's is refused with 400 `MalformedXML`; none at all is accepted. Default
+    /// false.
+    pub check_namespace: bool,
+    /// `x-mns-with-meta` makes `ListQueue` tell attributes. Default true.
+    pub list_with_meta: bool,
+    /// For how long a deleted queue cannot be created again, in milliseconds: 400 `QueueDeletedRecently`. Default 0.
+    pub deleted_recently_millis: u64,
+}
+
+/// What `Content-MD5` holds: the documents and the SDKs do not agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentMd5 {
+    /// Both are right.
+    #[default]
+    Either,
+    /// Base64 of the digest's hex text, as the SDKs send it.
+    Hex,
+    /// Base64 of the digest itself, as the HTTP header is defined.
+    Digest,
 }
 
 /// What becomes of the depth counters, which the vendor retires.
@@ -97,6 +121,11 @@ impl Default for Behaviour {
             refuse_empty_body: false,
             limit_message_size: true,
             accept_priority_zero: true,
+            content_md5_form: ContentMd5::Either,
+            sign_decoded_target: false,
+            check_namespace: false,
+            list_with_meta: true,
+            deleted_recently_millis: 0,
         }
     }
 }

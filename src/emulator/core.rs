@@ -78,6 +78,8 @@ pub(super) struct Core {
     calls: BTreeMap<(Operation, Cow<'static, str>), u64>,
     wakers: HashMap<String, Arc<Notify>>,
     shown_counts: HashMap<String, (UnixMillis, Counts)>,
+    /// When queues were deleted, for [`Behaviour::deleted_recently_millis`].
+    pub(super) deleted: HashMap<String, UnixMillis>,
     rng: fastrand::Rng,
 }
 
@@ -169,6 +171,7 @@ impl Shared {
                 calls: BTreeMap::new(),
                 wakers: HashMap::new(),
                 shown_counts: HashMap::new(),
+                deleted: HashMap::new(),
                 rng: fastrand::Rng::with_seed(options.seed),
             }),
         }

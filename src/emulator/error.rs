@@ -56,6 +56,15 @@ impl ApiError {
         Self::new(400, "InvalidArgument", message)
     }
 
+    /// 400: a queue of this name was deleted a moment ago.
+    pub fn queue_deleted_recently() -> Self {
+        Self::new(
+            400,
+            "QueueDeletedRecently",
+            "The queue you want to create was deleted recently.",
+        )
+    }
+
     /// 400: not the XML of this operation.
     pub fn malformed_xml() -> Self {
         Self::new(

@@ -148,6 +148,9 @@ async fn attempt(
         if let Err(error) = auth::verify(call, core, shared, judge) {
             return Ok(Err(error));
         }
+        if core.behaviour.check_namespace && xml::is_foreign(&call.body) {
+            return Ok(Err(ApiError::malformed_xml()));
+        }
     }
     let action = match request::parse(call, operation, document, shared) {
         Ok(action) => action,

@@ -1,11 +1,12 @@
 //! The undocumented behaviours, each in the position that is not the default.
 
-use vod_callback_exporter::emulator::{Behaviour, Counters};
+use vod_callback_exporter::emulator::{Behaviour, ContentMd5, Counters};
 
 /// Names every switch, so that a new one must be thought of here.
 ///
 /// Some cannot matter to an exporter: it signs with version 2, sends no body and deletes no queue here, and has neither
-/// temporary credentials nor a dead-letter policy. Those of batch sends, messages' sizes and priorities are met by
+/// temporary credentials nor a dead-letter policy. Receipt handles would not survive a decoded target, and a listing without
+/// attributes ends discovery's depth: `tests/emulator.rs` meets both. Those of batch sends, messages' sizes and priorities are met by
 /// `tests/forward.rs`, those of dead letters by `tests/emulator.rs`.
 pub(crate) fn other_behaviour() -> Behaviour {
     Behaviour {
@@ -30,5 +31,10 @@ pub(crate) fn other_behaviour() -> Behaviour {
         // The platform's traps are longer than a client could send: off in both positions.
         limit_message_size: false,
         accept_priority_zero: false,
+        content_md5_form: ContentMd5::Hex,
+        sign_decoded_target: false,
+        check_namespace: true,
+        list_with_meta: true,
+        deleted_recently_millis: 60_000,
     }
 }

@@ -7,7 +7,7 @@ use md5::{Digest as _, Md5};
 use super::Call;
 use crate::aliyun::sign;
 use crate::clock::UnixMillis;
-use crate::emulator::behaviour::Behaviour;
+use crate::emulator::behaviour::{Behaviour, ContentMd5};
 use crate::emulator::core::{Core, Shared};
 use crate::emulator::error::ApiError;
 use crate::emulator::faults::Fault;
@@ -66,7 +66,7 @@ pub(super) fn verify(
         return Err(ApiError::signature_does_not_match());
     }
     if core.behaviour.verify_content_md5 {
-        check_content_md5(call)?;
+        check_content_md5(call, core.behaviour.content_md5_form)?;
     }
     Ok(())
 }
@@ -156,15 +156,21 @@ fn expected_signature(
         .iter()
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
         .collect();
-    let request = sign::Request {
+    let mut request = sign::Request {
         method: &call.method,
         target: &call.target,
         headers: &headers,
     };
+    let decoded = sign::percent_decode(&call.target);
     let credentials = &core.credentials;
     let (id, secret) = (&credentials.access_key_id, &credentials.access_key_secret);
     match authorization {
-        Authorization::V2 { .. } => sign::v2(&request, id, secret),
+        Authorization::V2 { .. } => {
+            if core.behaviour.sign_decoded_target {
+                request.target = &decoded;
+            }
+            sign::v2(&request, id, secret)
+        }
         Authorization::V4 { region, .. } => {
             let basic = date
                 .timestamp()
@@ -175,12 +181,13 @@ fn expected_signature(
 }
 
 /// The SDKs send base64 of the hex text rather than of the digest; both are right.
-fn check_content_md5(call: &Call) -> Result<(), ApiError> {
+fn check_content_md5(call: &Call, form: ContentMd5) -> Result<(), ApiError> {
     let Some(given) = call.header("content-md5").filter(|given| !given.is_empty()) else {
         return Ok(());
     };
     let digest = Md5::digest(&call.body);
-    if given == STANDARD.encode(sign::hex(&digest)) || given == STANDARD.encode(digest) {
+    let hex = form != ContentMd5::Digest && given == STANDARD.encode(sign::hex(&digest));
+    if hex || form != ContentMd5::Hex && given == STANDARD.encode(digest) {
         Ok(())
     } else {
         Err(ApiError::new(

@@ -135,7 +135,10 @@ impl Turn<'_> {
                 after,
                 limit,
                 with_meta,
-            } => Ok(self.list(call, &prefix, &after, limit, with_meta)),
+            } => {
+                let with_meta = with_meta && self.core.behaviour.list_with_meta;
+                Ok(self.list(call, &prefix, &after, limit, with_meta))
+            }
             Action::Send(message) => {
                 let sent = self.send(&message)?;
                 Ok(render::sent(&[Ok(sent)], false, 201))
@@ -160,6 +163,11 @@ impl Turn<'_> {
 
     fn create_queue(&mut self, call: &Call, patch: &AttributesPatch) -> Result<Reply, ApiError> {
         let (queue, now) = (self.queue, self.now);
+        let lasts = Duration::from_millis(self.core.behaviour.deleted_recently_millis);
+        let deleted = self.core.deleted.get(queue);
+        if deleted.is_some_and(|at| now.since(*at) < lasts) {
+            return Err(ApiError::queue_deleted_recently());
+        }
         let status = match self.core.broker.create_queue(queue, patch, now)? {
             Created::New => 201,
             Created::Same => 204,
@@ -172,6 +180,10 @@ impl Turn<'_> {
 
     fn delete_queue(&mut self) -> Result<Reply, ApiError> {
         if self.core.broker.delete_queue(self.queue) {
+            // Only what the switch can ask for is worth remembering.
+            if self.core.behaviour.deleted_recently_millis > 0 {
+                self.core.deleted.insert(self.queue.to_owned(), self.now);
+            }
             self.core.wake_all();
             return Ok(Reply::empty(204));
         }

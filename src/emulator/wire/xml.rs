@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use quick_xml::Reader;
 use quick_xml::events::Event;
+use quick_xml::name::ResolveResult;
+use quick_xml::{NsReader, Reader};
 
 use crate::emulator::error::ApiError;
 
@@ -18,6 +19,22 @@ pub(super) struct Element {
     pub(super) name: String,
     pub(super) text: String,
     pub(super) children: Vec<Self>,
+}
+
+/// Whether the root element is in another namespace than MNS's; one in none is not.
+pub(super) fn is_foreign(document: &[u8]) -> bool {
+    let namespace = NAMESPACE.trim_end_matches('/');
+    let mut reader = NsReader::from_reader(document);
+    loop {
+        match reader.read_resolved_event() {
+            Ok((ResolveResult::Bound(bound), Event::Start(_) | Event::Empty(_))) => {
+                let bound = bound.into_inner();
+                return bound.strip_suffix('/').unwrap_or(bound) != namespace;
+            }
+            Ok((_, Event::Start(_) | Event::Empty(_) | Event::Eof)) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
 }
 
 // === impl Element ===
