@@ -330,6 +330,15 @@ impl Clock {
         self.start.plus(self.started.elapsed())
     }
 
+    /// The clock that judges request dates.
+    pub(super) fn judging(&self, behaviour: &Behaviour) -> UnixMillis {
+        if behaviour.advance_moves_date_check {
+            self.now()
+        } else {
+            self.unadvanced()
+        }
+    }
+
     fn advanced(&self) -> i64 {
         self.advanced_millis.load(Ordering::Relaxed)
     }

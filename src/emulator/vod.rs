@@ -55,11 +55,7 @@ pub(super) async fn handle(shared: &Shared, call: &Call, action: &str) -> wire::
         let mut core = shared.core();
         let core = &mut *core;
         let now = shared.clock.now();
-        let judged_by = if core.behaviour.advance_moves_date_check {
-            now
-        } else {
-            shared.clock.unadvanced()
-        };
+        let judged_by = shared.clock.judging(&core.behaviour);
         let fault = core.faults.draw(Phase::Before, operation, None);
         if fault == Some(Fault::ResetBefore) {
             core.count_call(operation, "reset".into());

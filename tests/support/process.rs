@@ -44,7 +44,6 @@ impl Process {
     }
 
     /// Its process id.
-    #[allow(dead_code, reason = "benchmarks ask")]
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

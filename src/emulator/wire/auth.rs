@@ -81,11 +81,7 @@ pub(super) fn expired_token(behaviour: &Behaviour) -> ApiError {
 }
 
 fn judged_at(shared: &Shared, behaviour: &Behaviour, judge: Option<Fault>) -> UnixMillis {
-    let clock = if behaviour.advance_moves_date_check {
-        shared.clock.now()
-    } else {
-        shared.clock.unadvanced()
-    };
+    let clock = shared.clock.judging(behaviour);
     match judge {
         Some(Fault::JudgeSkew { millis }) => UnixMillis(clock.0.saturating_add(millis)),
         _ => clock,
