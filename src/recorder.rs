@@ -2,9 +2,10 @@
 //!
 //! Sources wait for [`Recorder::commit`] before they delete. Readers take [`Recorder::snapshot`], which holds nothing
 //! that is not committed. When the store cannot write, commits wait and sources see [`Recorder::writable`] turn false;
-//! what was committed is served all the while.
+//! what was committed is served all the while. Where the store keeps nothing there is nothing to wait for, and whoever
+//! commits applies.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -40,7 +41,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A handle to the writer.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    jobs: mpsc::Sender<Job>,
+    /// None where the store keeps nothing: handing over would cost more than applying.
+    writer: Option<mpsc::Sender<Job>>,
     shared: Arc<Shared>,
 }
 
@@ -55,7 +57,7 @@ struct Shared {
     clock: Arc<ServerClock>,
     writable: watch::Sender<bool>,
     commits: AtomicU64,
-    durable: AtomicBool,
+    durable: bool,
     state_bytes: Mutex<Option<u64>>,
 }
 
@@ -112,17 +114,24 @@ fn sighting(message: &Message<'_>) -> Sighting {
     }
 }
 
-/// Starts the writer; it ends when every [`Recorder`] is gone and all that they sent is committed.
+/// Starts the writer where the store is durable; it ends when every [`Recorder`] is gone and all that they sent is
+/// committed.
 pub fn start(ledger: Ledger, store: Box<dyn Store>, clock: Arc<ServerClock>) -> Recorder {
-    let (sender, jobs) = mpsc::channel(BACKLOG);
     let shared = Arc::new(Shared {
         ledger: Mutex::new(ledger),
         clock,
         writable: watch::Sender::new(true),
         commits: AtomicU64::new(0),
-        durable: AtomicBool::new(store.durable()),
+        durable: store.durable(),
         state_bytes: Mutex::new(store.bytes()),
     });
+    if !shared.durable {
+        return Recorder {
+            writer: None,
+            shared,
+        };
+    }
+    let (sender, jobs) = mpsc::channel(BACKLOG);
     let runtime = Handle::current();
     let writer = Writer {
         jobs,
@@ -133,14 +142,10 @@ pub fn start(ledger: Ledger, store: Box<dyn Store>, clock: Arc<ServerClock>) -> 
         shared: Arc::clone(&shared),
         store,
     };
-    if writer.store.durable() {
-        // A thread of its own: a disk that is slow must not hold up whoever scrapes or receives.
-        thread::spawn(move || runtime.block_on(writer.run()));
-    } else {
-        runtime.spawn(writer.run());
-    }
+    // A thread of its own: a disk that is slow must not hold up whoever scrapes or receives.
+    thread::spawn(move || runtime.block_on(writer.run()));
     Recorder {
-        jobs: sender,
+        writer: Some(sender),
         shared,
     }
 }
@@ -155,6 +160,18 @@ impl Recorder {
         settings: QueueSettings,
         at: UnixMillis,
     ) -> Result<QueueIndex, Stopped> {
+        let Some(writer) = &self.writer else {
+            let mut ledger = self.shared.ledger();
+            let queue = ledger.place_for(&identity, at);
+            let opened = Record::Opened {
+                queue,
+                identity,
+                settings,
+                at,
+            };
+            ledger.apply(&opened, &mut Changes::default());
+            return Ok(queue);
+        };
         let (done, opened) = oneshot::channel();
         let job = Job::Open {
             identity,
@@ -162,14 +179,18 @@ impl Recorder {
             at,
             done,
         };
-        self.jobs.send(job).await.map_err(|_| Stopped)?;
+        writer.send(job).await.map_err(|_| Stopped)?;
         opened.await.map_err(|_| Stopped)
     }
 
     /// Returns once the record is durable and applied.
     pub async fn commit(&self, record: Record) -> Result<(), Stopped> {
+        let Some(writer) = &self.writer else {
+            self.shared.apply(&[record]);
+            return Ok(());
+        };
         let (done, committed) = oneshot::channel();
-        self.jobs
+        writer
             .send(Job::Commit(record, done))
             .await
             .map_err(|_| Stopped)?;
@@ -179,13 +200,20 @@ impl Recorder {
     /// Returns at once; the record becomes durable and is applied soon after, before any that is sent later. For what may
     /// be lost in a crash without harm, such as the confirmation of a delete: the message does not come again.
     pub async fn note(&self, record: Record) -> Result<(), Stopped> {
-        self.jobs.send(Job::Note(record)).await.map_err(|_| Stopped)
+        let Some(writer) = &self.writer else {
+            self.shared.apply(&[record]);
+            return Ok(());
+        };
+        writer.send(Job::Note(record)).await.map_err(|_| Stopped)
     }
 
     /// Returns once everything that was noted is durable.
     pub async fn flush(&self) -> Result<(), Stopped> {
+        let Some(writer) = &self.writer else {
+            return Ok(());
+        };
         let (done, flushed) = oneshot::channel();
-        self.jobs
+        writer
             .send(Job::Flush(Some(done)))
             .await
             .map_err(|_| Stopped)?;
@@ -238,7 +266,7 @@ impl Recorder {
         let snapshot = self.shared.ledger().snapshot(now);
         Snapshot {
             commits: self.shared.commits.load(Ordering::Relaxed),
-            durable: self.shared.durable.load(Ordering::Relaxed),
+            durable: self.shared.durable,
             state_bytes: *lock(&self.shared.state_bytes),
             ..snapshot
         }
@@ -251,6 +279,17 @@ impl Shared {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         lock(&self.ledger)
     }
+
+    fn apply(&self, records: &[Record]) {
+        let mut changes = Changes::default();
+        {
+            let mut ledger = self.ledger();
+            for record in records {
+                ledger.apply(record, &mut changes);
+            }
+        }
+        report(&changes);
+    }
 }
 
 // === impl Writer ===
@@ -259,20 +298,19 @@ impl Writer {
     async fn run(mut self) {
         let mut group = Vec::with_capacity(GROUP);
         while self.jobs.recv_many(&mut group, GROUP).await > 0 {
-            let durable = self.store.durable();
             let lingering = !self.records.is_empty();
             let awaited = group.iter().any(|job| matches!(job, Job::Commit(..)));
             let due = group.iter().any(|job| !matches!(job, Job::Note(_)));
             for job in group.drain(..) {
                 self.take(job);
             }
-            if durable && awaited {
+            if awaited {
                 thread::sleep(COMPANY);
                 while let Ok(job) = self.jobs.try_recv() {
                     self.take(job);
                 }
             }
-            if due || !durable {
+            if due {
                 self.write();
             } else if !lingering {
                 self.remind();
@@ -328,16 +366,8 @@ impl Writer {
         let records = std::mem::take(&mut self.records);
         if !records.is_empty() {
             self.make_durable(&records);
-            let mut changes = Changes::default();
-            {
-                let mut ledger = self.shared.ledger();
-                for record in &records {
-                    ledger.apply(record, &mut changes);
-                }
-            }
-            let durable = u64::from(self.store.durable());
-            self.shared.commits.fetch_add(durable, Ordering::Relaxed);
-            report(&changes);
+            self.shared.apply(&records);
+            self.shared.commits.fetch_add(1, Ordering::Relaxed);
         }
         for done in self.replies.drain(..) {
             // Nobody waits any more for a commit whose source was stopped.
@@ -373,7 +403,7 @@ impl Writer {
                 ),
                 _ => {}
             }
-            // Only a durable store fails, and it has a thread of its own, which outlives the runtime's timers.
+            // This thread outlives the runtime's timers.
             thread::sleep(RETRY);
         }
         if !self.shared.writable.send_replace(true) {

@@ -2,6 +2,8 @@
 
 mod reference;
 
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::vod::fault::ErrorCode;
 
