@@ -210,15 +210,6 @@ impl Settings {
             Self::Named(name, lookup) => Chain::new(Some(*name), lookup.clone()).check(environment),
         }
     }
-
-    /// Where STS is to be asked about these credentials.
-    pub fn sts_endpoint(&self, environment: &Environment) -> Result<Url, Failure> {
-        let endpoint = match self {
-            Self::Keys(_) => None,
-            Self::Chain(lookup) | Self::Named(_, lookup) => lookup.sts_endpoint.clone(),
-        };
-        endpoint.map_or_else(|| sts::endpoint(environment, None, None), Ok)
-    }
 }
 
 // === impl ProviderName ===

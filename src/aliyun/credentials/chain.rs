@@ -141,16 +141,19 @@ fn oidc(lookup: &Lookup, environment: &Environment) -> Result<Plan, Failure> {
         .map(|(option, name)| option.as_deref().or_else(|| environment.get(name)))
         .collect();
     let [Some(role_arn), Some(provider_arn), Some(token_file)] = values[..] else {
-        let missing: Vec<&str> = names
-            .into_iter()
+        let keys = ["role_arn", "oidc_provider_arn", "oidc_token_file"];
+        let missing: Vec<String> = keys
+            .iter()
+            .zip(names)
             .zip(&values)
-            .filter_map(|(name, value)| value.is_none().then_some(name))
+            .filter(|(_, value)| value.is_none())
+            .map(|((key, name), _)| format!("{name} (option `{key}`)"))
             .collect();
-        let text = format!("{} not set", missing.join(", "));
+        let text = missing.join(", ");
         return Err(if missing.len() == names.len() {
-            Failure::Absent(text)
+            Failure::Absent(format!("{text} are not set"))
         } else {
-            Failure::Incomplete(format!("{text}, and the others are; set all three"))
+            Failure::Incomplete(format!("found only a part: set {text}, too"))
         });
     };
     let session = environment.get(ROLE_SESSION_NAME).unwrap_or(SESSION);
@@ -175,9 +178,11 @@ fn uri(lookup: &Lookup, environment: &Environment) -> Result<Plan, Failure> {
     if let Some(uri) = &lookup.credentials_uri {
         return Ok(Plan::Uri(uri.clone()));
     }
-    let text = environment
-        .get(CREDENTIALS_URI)
-        .ok_or_else(|| Failure::Absent(format!("{CREDENTIALS_URI} is not set")))?;
+    let text = environment.get(CREDENTIALS_URI).ok_or_else(|| {
+        Failure::Absent(format!(
+            "{CREDENTIALS_URI} (option `credentials_uri`) is not set"
+        ))
+    })?;
     let uri = url::Url::parse(text).ok();
     let uri = uri.filter(|uri| matches!(uri.scheme(), "http" | "https") && uri.has_host());
     uri.map(Plan::Uri).ok_or_else(|| {

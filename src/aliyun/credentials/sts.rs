@@ -80,6 +80,11 @@ pub async fn get_caller_identity(
     })
 }
 
+/// Where STS is, by the environment: the region and the network that it names, or the endpoint of all regions.
+pub fn endpoint_of(environment: &Environment) -> Result<Url, Failure> {
+    endpoint(environment, None, None)
+}
+
 /// Where STS is: the region and the network that `region` and `vpc` or else the environment name.
 pub(super) fn endpoint(
     environment: &Environment,

@@ -47,17 +47,35 @@ impl Call {
 // === impl Client ===
 
 impl Client {
-    /// Asks once.
+    /// Asks once, and a second time with other credentials if these were refused as if expired.
     pub(super) async fn ask<T>(
         &self,
         call: &Call,
         read: impl Fn(&Value) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
-        let failed = |cause| self.error(call.operation, cause);
         let credentials = self.credentials.get().await;
-        let credentials = credentials.map_err(|error| failed(Cause::Credentials(error)))?;
+        let credentials =
+            credentials.map_err(|error| self.error(call.operation, Cause::Credentials(error)))?;
+        match self.ask_with(call, &credentials, &read).await {
+            Err(error) if error.looks_expired() => {
+                match self.credentials.refused(&credentials).await {
+                    Some(others) => self.ask_with(call, &others, &read).await,
+                    None => Err(error),
+                }
+            }
+            result => result,
+        }
+    }
+
+    async fn ask_with<T>(
+        &self,
+        call: &Call,
+        credentials: &Credentials,
+        read: impl Fn(&Value) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        let failed = |cause| self.error(call.operation, cause);
         let request = self
-            .signed(call, &credentials, clock::now())
+            .signed(call, credentials, clock::now())
             .map_err(failed)?;
         let started = Instant::now();
         let result = exchange(call.operation, request).await;
