@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aliyun::credentials::{self, Environment, sts};
-use crate::aliyun::sign;
+use crate::aliyun::{sign, transport};
 use crate::ledger::record::QueueSettings;
 use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
 
@@ -240,6 +240,14 @@ impl AccountConfig {
             signature: sign::Version::default(),
             ca_file: None,
             proxy: None,
+        }
+    }
+
+    /// The way that its requests take.
+    pub fn transport(&self) -> transport::Options {
+        transport::Options {
+            ca_file: self.ca_file.as_deref().map(Path::to_owned),
+            proxy: self.proxy.clone(),
         }
     }
 

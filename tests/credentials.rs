@@ -203,6 +203,13 @@ async fn errors_name_what_was_found_and_the_remedy_and_no_secret() {
         }
         assert!(!error.contains("eyJ"), "{error}");
     }
+    let echo = r#"{"Code": "InvalidParameter.OIDCToken", "Message": "bad token eyJ.first"}"#;
+    let fake = Fake::saying(move || Reply::text(400, echo)).await;
+    let error = pod(&fake, dir.path()).error().await;
+    assert!(
+        error.contains("not shown") && !error.contains("eyJ"),
+        "{error}"
+    );
     for (reply, kind) in [
         ("<html>", "malformed"),
         ("{}", "malformed"),

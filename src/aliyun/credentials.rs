@@ -102,6 +102,13 @@ pub trait Observer: Send + Sync {
     fn failed(&self, kind: &'static str);
 }
 
+/// Is told and keeps nothing.
+impl Observer for () {
+    fn renewed(&self, _: Option<UnixMillis>) {}
+
+    fn failed(&self, _: &'static str) {}
+}
+
 /// Tells the local time.
 pub type Clock = dyn Fn() -> UnixMillis + Send + Sync;
 

@@ -34,7 +34,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "accounts",
         Kind::Tables,
         "account `default`",
-        "Credentials by a name of your choice. An account that is named nowhere needs no entry: `default` reads the environment.",
+        "Credentials by a name of your choice. An account that is named nowhere needs no entry: `default` takes the environment's access key, or else the vendor's chain.",
     ),
     option(
         "accounts.*.access_key_id_file",

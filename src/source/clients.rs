@@ -111,10 +111,7 @@ impl Clients {
         if let Some(account) = accounts.get(&config.name) {
             return Ok(account.clone());
         }
-        let options = transport::Options {
-            ca_file: config.ca_file.as_deref().map(std::path::Path::to_owned),
-            proxy: config.proxy.clone(),
-        };
+        let options = config.transport();
         let http = options.client()?;
         let shown = Arc::new(Shown(self.metrics.credentials(&config.name)));
         let name = Arc::clone(&config.name);

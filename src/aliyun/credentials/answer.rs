@@ -43,6 +43,8 @@ pub(super) struct Asked<'a> {
     pub(super) timeout: Duration,
     /// What to do if there is no answer.
     pub(super) remedy: &'static str,
+    /// The beginning of a secret in the request; an explanation that repeats it is not told. Empty if there is none.
+    pub(super) secret: &'a str,
 }
 
 // === impl Asked ===
@@ -89,7 +91,12 @@ impl Asked<'_> {
                 host: self.host.to_owned(),
                 status: answer.status,
                 code: shorten(code),
-                message: shorten(text("Message")),
+                message: match text("Message") {
+                    told if !self.secret.is_empty() && told.contains(self.secret) => {
+                        "an explanation that repeats the token, not shown".to_owned()
+                    }
+                    told => shorten(told),
+                },
                 request_id: shorten(text("RequestId")),
                 remedy: remedy(code),
             })));

@@ -40,6 +40,8 @@ struct Shared {
     failure: Option<Failed>,
     forced: Option<UnixMillis>,
     outage: Outage,
+    /// Of providers that are passed over.
+    detour: Outage,
 }
 
 #[derive(Debug)]
@@ -169,12 +171,19 @@ impl Cache {
             .note(result.as_ref().err().map(Error::kind), Instant::now());
         match result {
             Ok(obtained) => {
-                for (provider, failure) in &obtained.passed_over {
+                for (_, failure) in &obtained.passed_over {
                     observer.failed(failure.kind());
-                    warn!(
-                        account = &*self.context.account, %provider, kind = failure.kind(), error = %failure,
-                        "A provider of credentials is set up and fails: the next one of the chain is used."
-                    );
+                }
+                let first = obtained.passed_over.first();
+                let detour = first.map(|(_, failure)| failure.kind());
+                if let Some(Say::Fails(lasting)) = shared.detour.note(detour, Instant::now()) {
+                    for (provider, failure) in &obtained.passed_over {
+                        warn!(
+                            account = &*self.context.account, %provider, kind = failure.kind(), error = %failure,
+                            lasting_seconds = lasting.as_secs(),
+                            "A provider of credentials is set up and fails: the next one of the chain is used."
+                        );
+                    }
                 }
                 let before = shared.held.as_ref().map(|held| held.provider);
                 let credentials = shared.take(obtained, now);

@@ -128,7 +128,11 @@ impl Reader<'_> {
             }
             "EcsRamRole" => ecs::plan(given(&profile.ram_role_name), self.lookup, self.environment),
             "OIDC" => Ok(Plan::Oidc {
-                role: self.role(profile, &profile.role_session_name)?,
+                // Tools disagree on the name of this one.
+                role: self.role(
+                    profile,
+                    given(&profile.role_session_name).unwrap_or(&profile.ram_session_name),
+                )?,
                 provider_arn: self.field(
                     profile,
                     "oidc_provider_arn",

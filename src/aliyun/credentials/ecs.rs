@@ -68,6 +68,7 @@ impl Metadata {
             host: &host,
             timeout: TIMEOUT,
             remedy: REMEDY,
+            secret: "",
         };
         let token = self.token(http, asked).await?;
         let role = if let Some(role) = &self.role {

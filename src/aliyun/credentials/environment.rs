@@ -131,3 +131,28 @@ impl Environment {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_key_and_one_that_cannot_be_sent_are_told_apart_from_none() {
+        let key = |values: &[(&str, &str)]| Environment::of_values(values).access_key();
+        let none = key(&[(ACCESS_KEY_ID, " ")]).unwrap_err();
+        assert!(none.is_absent(), "{none}");
+        let half = key(&[(ACCESS_KEY_SECRET, "hunter2")]).unwrap_err();
+        assert!(!half.is_absent() && half.kind() == "unset", "{half}");
+        assert!(half.to_string().contains(ACCESS_KEY_ID), "{half}");
+        let odd = key(&[(ACCESS_KEY_ID, "id"), (ACCESS_KEY_SECRET, "hunter 2")]).unwrap_err();
+        assert!(!odd.to_string().contains("hunter"), "{odd}");
+        let whole = [
+            (ACCESS_KEY_ID, "id"),
+            (ACCESS_KEY_SECRET, "s\n"),
+            (SECURITY_TOKEN, "t"),
+        ];
+        let whole = key(&whole).unwrap();
+        assert_eq!(whole.access_key_secret.expose_secret(), "s");
+        assert!(whole.security_token.is_some());
+    }
+}

@@ -89,6 +89,7 @@ async fn ask_uri(uri: &Url, context: &Context) -> Result<Grant, Failure> {
         host: &host,
         timeout: URI_TIMEOUT,
         remedy: "check ALIBABA_CLOUD_CREDENTIALS_URI, and that the service behind it runs",
+        secret: "",
     };
     let answer = asked.ask(context.direct.get(uri.clone())).await?;
     let object = asked.object(

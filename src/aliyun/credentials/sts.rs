@@ -21,6 +21,8 @@ const REMEDY: &str = "check DNS, firewall and proxy; in a VPC without a way out 
                       ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED=true";
 /// The longest token that STS takes.
 const MAX_TOKEN: usize = 20_000;
+/// So much of a token is enough to know it by.
+const SECRET_START: usize = 16;
 
 /// A role and how to take it.
 #[derive(Clone, Debug)]
@@ -127,6 +129,7 @@ pub(super) async fn assume_role_with_oidc(
     clock: &Clock,
 ) -> Result<Grant, Failure> {
     let (host, token) = (rpc::host_of(endpoint), read_token(token_file)?);
+    let secret = token.get(..SECRET_START).unwrap_or(&token).to_owned();
     let query = rpc::encoded(&[
         ("Action", "AssumeRoleWithOIDC".to_owned()),
         ("Format", "JSON".to_owned()),
@@ -142,7 +145,11 @@ pub(super) async fn assume_role_with_oidc(
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(ACCEPT, "application/json")
         .body(rpc::encoded(&form));
-    granted(asked(&host), request, clock).await
+    let asked = Asked {
+        secret: &secret,
+        ..asked(&host)
+    };
+    granted(asked, request, clock).await
 }
 
 /// Takes a role with other credentials.
@@ -196,6 +203,7 @@ fn asked(host: &str) -> Asked<'_> {
         host,
         timeout: TIMEOUT,
         remedy: REMEDY,
+        secret: "",
     }
 }
 
@@ -250,5 +258,26 @@ impl Role {
             .filter_map(|(name, value)| Some((name, value.clone()?)));
         parameters.extend(given);
         parameters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoint_is_that_of_the_region_and_the_network() {
+        let (region, vpc) = ((STS_REGION, "cn-shanghai"), (VPC_ENDPOINT_ENABLED, "true"));
+        for (values, host) in [
+            (&[][..], "sts.aliyuncs.com"),
+            (&[vpc], "sts.aliyuncs.com"),
+            (&[region], "sts.cn-shanghai.aliyuncs.com"),
+            (&[region, vpc], "sts-vpc.cn-shanghai.aliyuncs.com"),
+        ] {
+            let endpoint = endpoint_of(&Environment::of_values(values)).unwrap();
+            assert_eq!(endpoint.as_str(), format!("https://{host}/"));
+        }
+        let evil = Environment::of_values(&[(STS_REGION, "x.evil.example/")]);
+        assert_eq!(endpoint_of(&evil).unwrap_err().kind(), "malformed");
     }
 }
