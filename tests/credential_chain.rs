@@ -6,13 +6,15 @@
 mod cloud;
 
 use std::path::Path;
+use std::time::Duration;
 
 use cloud::{
     Account, Clock, Fake, OIDC_PROVIDER, ROLE, Reply, hourly, hours, key, metadata, role, token,
 };
 use serde_json::json;
 use tempfile::TempDir;
-use vod_callback_exporter::aliyun::credentials::{Lookup, ProviderName, Settings};
+use vod_callback_exporter::aliyun::credentials::{Lookup, ProviderName, Settings, Sources};
+use vod_callback_exporter::secret::SecretSource;
 
 /// A home directory with one file.
 fn home(relative: &str, text: &str) -> TempDir {
@@ -178,6 +180,32 @@ async fn a_half_written_profile_is_counted_and_keeps_the_earlier_key() {
         "{error}"
     );
     assert!(!error.contains("\"hun"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_written_file_of_an_access_key_is_counted_and_keeps_the_earlier_key() {
+    let dir = home("id", "LTAI1");
+    write(dir.path(), "secret", "hunter1");
+    let file = |name: &str| SecretSource::File(dir.path().join(name));
+    let account = Account::new(
+        &Settings::Keys(Sources {
+            access_key_id: file("id"),
+            access_key_secret: file("secret"),
+            security_token: None,
+        }),
+        &[],
+    );
+    assert_eq!(account.id().await.unwrap(), "LTAI1");
+    write(dir.path(), "id", "");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(account.id().await.unwrap(), "LTAI1");
+    assert_eq!(account.failures(), ["empty"]);
+    write(dir.path(), "id", "LTAI22");
+    // A refusal does not wait for the next look.
+    let used = account.provider.get().await.unwrap();
+    let fresh = account.provider.refused(&used).await.unwrap();
+    assert_eq!(fresh.access_key_id, "LTAI22");
+    assert!(account.provider.refused(&fresh).await.is_none());
 }
 
 #[tokio::test]

@@ -152,13 +152,11 @@ enum Origin {
 
 impl Credentials {
     fn is_same(&self, other: &Self) -> bool {
-        let token = |of: &Self| {
-            let token = of.security_token.as_ref();
-            token.map(|token| token.expose_secret().to_owned())
-        };
+        let token = self.security_token.as_ref();
+        let others = other.security_token.as_ref();
         self.access_key_id == other.access_key_id
             && self.access_key_secret.expose_secret() == other.access_key_secret.expose_secret()
-            && token(self) == token(other)
+            && token.map(SecretString::expose_secret) == others.map(SecretString::expose_secret)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Requests of RPC style, which VOD and STS take: `POST /` with the parameters in the query, signed with
-//! [`acs3`](super::sign::acs3).
+//! [`acs3`].
 
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue,
