@@ -1,5 +1,6 @@
 //! What all Alibaba Cloud products share: credentials, request signatures and the HTTP client.
 
 pub mod credentials;
+pub(crate) mod rpc;
 pub mod sign;
 pub mod transport;

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::aliyun::sign;
+use crate::aliyun::credentials::{self, Environment, sts};
+use crate::aliyun::{sign, transport};
 use crate::ledger::record::QueueSettings;
 use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
-use crate::secret::SecretSource;
 
 mod accounts;
 mod endpoint;
@@ -111,12 +111,10 @@ pub struct Discovery {
 pub struct AccountConfig {
     /// Its name in the config.
     pub name: Arc<str>,
-    /// The access key's id.
-    pub access_key_id: SecretSource,
-    /// The access key's secret.
-    pub access_key_secret: SecretSource,
-    /// The token of temporary credentials; none for permanent ones.
-    pub security_token: Option<SecretSource>,
+    /// Where its credentials come from.
+    pub credentials: credentials::Settings,
+    /// Where STS is; none for the vendor's own.
+    pub sts_endpoint: Option<url::Url>,
     /// The signature that requests carry.
     pub signature: sign::Version,
     /// PEM certificates to trust instead of the system's; holds at least one.
@@ -237,12 +235,27 @@ impl AccountConfig {
     pub fn public(access_key_id: &'static str, access_key_secret: &'static str) -> Self {
         Self {
             name: Arc::from("emulator"),
-            access_key_id: SecretSource::Public(access_key_id),
-            access_key_secret: SecretSource::Public(access_key_secret),
-            security_token: None,
+            credentials: credentials::Settings::public(access_key_id, access_key_secret),
+            sts_endpoint: None,
             signature: sign::Version::default(),
             ca_file: None,
             proxy: None,
+        }
+    }
+
+    /// The way that its requests take.
+    pub fn transport(&self) -> transport::Options {
+        transport::Options {
+            ca_file: self.ca_file.as_deref().map(Path::to_owned),
+            proxy: self.proxy.clone(),
+        }
+    }
+
+    /// Where STS is to be asked about these credentials.
+    pub fn sts(&self, environment: &Environment) -> Result<url::Url, credentials::Failure> {
+        match &self.sts_endpoint {
+            Some(endpoint) => Ok(endpoint.clone()),
+            None => sts::endpoint_of(environment),
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod catalogue;
 pub mod exposition;
 
+mod credentials;
 mod ledger;
 mod registry;
 mod requests;
@@ -16,6 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+pub use credentials::AccountCredentials;
 pub use exposition::Format;
 pub use requests::QueueRequests;
 
@@ -33,6 +35,7 @@ pub struct Metrics {
     durations: HistogramVec,
     vod_requests: IntCounterVec,
     callbacks: Arc<CallbackConfig>,
+    credentials: credentials::Accounts,
     queues: RwLock<BTreeMap<Box<str>, QueueRequests>>,
 }
 
@@ -75,6 +78,7 @@ impl Metrics {
             durations,
             vod_requests,
             callbacks: Arc::default(),
+            credentials: credentials::Accounts::default(),
             queues: RwLock::default(),
         })
     }
@@ -89,6 +93,11 @@ impl Metrics {
     /// What is shown of VOD's callback configuration.
     pub fn callbacks(&self) -> Arc<CallbackConfig> {
         Arc::clone(&self.callbacks)
+    }
+
+    /// What is shown of an account's credentials; the same each time it is asked for.
+    pub fn credentials(&self, account: &str) -> Arc<AccountCredentials> {
+        self.credentials.get(account)
     }
 
     /// The counters of one queue's calls; the same ones each time it is asked for.
@@ -129,6 +138,7 @@ impl Metrics {
         let mut writer = Writer::new(out, format);
         ledger::write(snapshot, skew_millis, &mut writer);
         self.write_callbacks(&mut writer);
+        self.credentials.write(&mut writer);
         let mut family = writer.family(&REQUESTS);
         for (queue, requests) in &*self.queues.read().unwrap_or_else(PoisonError::into_inner) {
             requests.write(queue, &mut family);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
+use vod_callback_exporter::aliyun::credentials::{ProviderName, Settings};
 use vod_callback_exporter::aliyun::sign;
 use vod_callback_exporter::config::options::{Kind, OPTIONS, render};
 use vod_callback_exporter::config::{Config, ConfigError, SingleQueue};
@@ -438,6 +439,38 @@ queues: [{name: a, endpoint: \"http://localhost\", account: way}]
 }
 
 #[test]
+fn credentials_come_from_a_key_or_from_providers_that_can_be_there() {
+    let text = problems(
+        "accounts:
+  both: {credentials: ecs, access_key_id_env: CARGO_PKG_NAME, access_key_secret_env: CARGO_PKG_NAME}
+  unused: {credentials: ecs, role_arn: \"acs:ram::1:role/r\", profile: p}
+  key: {access_key_id_env: CARGO_PKG_NAME, access_key_secret_env: CARGO_PKG_NAME, ecs_role: r}
+  half: {credentials: oidc, role_arn: \"acs:ram::1:role/r\", oidc_token_file: no/such/token}
+  unset: {credentials: uri}
+  gone: {credentials: oidc, role_arn: r, oidc_provider_arn: p, oidc_token_file: no/such/token}
+  word: {credentials: magic, credentials_uri: \"ftp://x\", metadata_endpoint: \"http://me:hunter2@x\"}
+  clear: {credentials: chain, sts_endpoint: \"http://sts.example.com\"}
+queues: [{name: a, endpoint: \"http://localhost\", account: both}]
+",
+    );
+    assert!(!text.contains("hunter"), "{text}");
+    assert_snapshot!("credentials", text);
+}
+
+#[test]
+fn a_provider_may_be_named_for_an_account() {
+    let config = good(
+        "accounts: {pod: {credentials: ecs, ecs_role: r, metadata_endpoint: \"http://127.0.0.1:1\"}}
+queues: [{name: a, endpoint: \"http://localhost\", account: pod}]
+",
+    );
+    let Settings::Named(ProviderName::Ecs, lookup) = &config.queues[0].account.credentials else {
+        panic!("{:?}", config.queues[0].account);
+    };
+    assert_eq!(lookup.ecs_role.as_deref(), Some("r"));
+}
+
+#[test]
 fn a_certificate_file_without_certificates_is_said() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("ca.pem"), "no certificate").unwrap();
@@ -572,7 +605,10 @@ fn the_example_loads_and_its_comments_show_defaults() {
         .find(|queue| &*queue.account.name == "monitoring")
         .unwrap();
     assert!(monitoring.account.proxy.is_some() && monitoring.account.ca_file.is_some());
-    assert!(monitoring.account.security_token.is_some());
+    let Settings::Keys(sources) = &monitoring.account.credentials else {
+        panic!("{:?}", monitoring.account.credentials);
+    };
+    assert!(sources.security_token.is_some());
     for (short, full) in short.queues.iter().zip(&full.queues) {
         assert_eq!(short.identity, full.identity);
         assert_eq!(short.account.signature, full.account.signature);

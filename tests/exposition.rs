@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use vod_callback_exporter::clock::UnixMillis;
 use vod_callback_exporter::ledger::Snapshot;
 use vod_callback_exporter::metrics::catalogue::{self, Family, Kind};
 use vod_callback_exporter::metrics::{Format, Metrics};
@@ -27,6 +28,9 @@ fn rendered(snapshot: &Snapshot, format: Format) -> String {
         false,
     );
     metrics.vod_called("GetTranscodeSummary", "ok");
+    let credentials = metrics.credentials("default");
+    credentials.renewed(Some(UnixMillis::from_secs(1_767_326_645)));
+    credentials.failed("timeout");
     let callback = MessageCallback {
         callback_type: "HTTP".to_owned(),
         mns_endpoint: String::new(),

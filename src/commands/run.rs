@@ -87,7 +87,8 @@ pub struct Args {
 const AFTER_HELP: &str = "\
 Give either --config.file, or --mns.endpoint and --mns.queue. Without a file the AccessKey is read from \
 ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and, for temporary credentials, \
-ALIBABA_CLOUD_SECURITY_TOKEN.
+ALIBABA_CLOUD_SECURITY_TOKEN; without these, the vendor's default chain is asked: OIDC (RRSA), CLI profile, credentials \
+file, ECS RAM role, credentials URI.
 
   vod-callback-exporter run --mns.queue=vod-callbacks \\
       --mns.endpoint=https://1234.mns.cn-shanghai.aliyuncs.com

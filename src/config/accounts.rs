@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use url::Url;
 
-use super::AccountConfig;
 use super::problem::{Place, Problem};
-use super::raw::Account;
+use super::raw::{Account, Origin};
 use super::table::Field;
+use super::{AccountConfig, Endpoint};
+use crate::aliyun::credentials::{
+    ACCESS_KEY_ID, ACCESS_KEY_SECRET, Environment, Lookup, ProviderName, SECURITY_TOKEN, Settings,
+    Sources,
+};
 use crate::secret::{SecretError, SecretSource};
 
 /// The account that needs no entry.
 pub(super) const DEFAULT: &str = "default";
-
-const ACCESS_KEY_ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
-const ACCESS_KEY_SECRET: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
-const SECURITY_TOKEN: &str = "ALIBABA_CLOUD_SECURITY_TOKEN";
 
 /// The accounts of a config by name.
 pub(super) struct Accounts<'a> {
@@ -82,7 +83,88 @@ impl<'a> Accounts<'a> {
         account
     }
 
-    fn add(&mut self, account: Account, problems: &mut Vec<Problem>) {
+    fn add(&mut self, mut account: Account, problems: &mut Vec<Problem>) {
+        let sts_endpoint = std::mem::take(&mut account.sts_endpoint);
+        if let Field::Given(place, url) = &sts_endpoint
+            && Endpoint::parse(url.as_str()).is_ok_and(|endpoint| endpoint.is_exposed())
+        {
+            problems.push(place.problem(
+                "found `http` on a public network, where tokens could be read on their way; use `https`",
+            ));
+        }
+        let sts_endpoint = sts_endpoint.value();
+        let (ca_file, signature) = (
+            std::mem::take(&mut account.ca_file),
+            std::mem::take(&mut account.signature),
+        );
+        let proxy = std::mem::take(&mut account.proxy).value();
+        let name = account.name.clone();
+        let config = AccountConfig {
+            name: Arc::from(name.as_str()),
+            credentials: self.credentials(account, sts_endpoint.clone(), problems),
+            sts_endpoint,
+            signature: signature.value().unwrap_or_default(),
+            ca_file: self.certificates(ca_file, problems),
+            proxy,
+        };
+        self.by_name.insert(name, Arc::new(config));
+    }
+
+    fn credentials(
+        &self,
+        mut account: Account,
+        sts_endpoint: Option<Url>,
+        problems: &mut Vec<Problem>,
+    ) -> Settings {
+        let names_key = names_key(&account);
+        let origin = match account.credentials {
+            Field::Given(_, origin) => origin,
+            Field::Absent => Origin::Auto,
+            // Whatever the account says beside it may be right.
+            Field::Invalid => return Settings::Chain(Lookup::default()),
+        };
+        let place = account.credentials.place().cloned();
+        let named = match origin {
+            Origin::Auto if names_key || account.name != DEFAULT || key_of_environment() => {
+                refuse_unused(&account, None, problems);
+                return Settings::Keys(self.keys(account, problems));
+            }
+            Origin::Auto | Origin::Chain => None,
+            Origin::Named(name) => Some(name),
+        };
+        if names_key {
+            problems.push(account.place.problem(
+                "found an access key and a provider as `credentials`, expected one of the two; remove one",
+            ));
+        }
+        if let Some(name) = named {
+            refuse_unused(&account, Some(name), problems);
+        }
+        let token_file = std::mem::take(&mut account.oidc_token_file).value();
+        let lookup = Lookup {
+            profile: account.profile.value(),
+            role_arn: account.role_arn.value(),
+            oidc_provider_arn: account.oidc_provider_arn.value(),
+            oidc_token_file: token_file
+                .map(|path| self.absolute(Path::new(&path)).display().to_string()),
+            ecs_role: account.ecs_role.value(),
+            credentials_uri: account.credentials_uri.value(),
+            sts_endpoint,
+            metadata_endpoint: account.metadata_endpoint.value(),
+        };
+        let settings = match named {
+            Some(name) => Settings::Named(name, lookup),
+            None => Settings::Chain(lookup),
+        };
+        if let Err(error) = settings.check(&Environment::of_process()) {
+            let place = place.unwrap_or(account.place);
+            problems.push(place.problem(error.to_string()));
+        }
+        settings
+    }
+
+    /// The access key that the account names, or that of the environment.
+    fn keys(&self, account: Account, problems: &mut Vec<Problem>) -> Sources {
         let is_default = account.name == DEFAULT;
         let mut required = |key: &str, field, variable: &str| match field {
             Field::Absent if is_default => {
@@ -92,7 +174,7 @@ impl<'a> Accounts<'a> {
             Field::Absent => {
                 problems.push(account.place.problem(format!(
                     "found no {key}; add `{key}_file` with the path of a file, or `{key}_env` with the name of an \
-                     environment variable"
+                     environment variable, or name a provider as `credentials`"
                 )));
                 None
             }
@@ -112,16 +194,11 @@ impl<'a> Accounts<'a> {
         };
         // Only for a config with a problem, which nobody gets.
         let missing = || SecretSource::Env(String::new());
-        let config = AccountConfig {
-            name: Arc::from(account.name.as_str()),
+        Sources {
             access_key_id: id.unwrap_or_else(missing),
             access_key_secret: secret.unwrap_or_else(missing),
             security_token,
-            signature: account.signature.value().unwrap_or_default(),
-            ca_file: self.certificates(account.ca_file, problems),
-            proxy: account.proxy.value(),
-        };
-        self.by_name.insert(account.name, Arc::new(config));
+        }
     }
 
     /// The secret's source, if it can be read now.
@@ -173,6 +250,58 @@ impl<'a> Accounts<'a> {
 
     fn absolute(&self, path: &Path) -> PathBuf {
         self.directory.join(path)
+    }
+}
+
+/// Whether the account says anything of an access key.
+fn names_key(account: &Account) -> bool {
+    [
+        &account.access_key_id,
+        &account.access_key_secret,
+        &account.security_token,
+    ]
+    .iter()
+    .any(|field| !matches!(field, Field::Absent))
+}
+
+/// Whether the environment has an access key, or half of one.
+fn key_of_environment() -> bool {
+    [ACCESS_KEY_ID, ACCESS_KEY_SECRET]
+        .iter()
+        .any(|name| SecretSource::Env((*name).to_owned()).read().is_ok())
+}
+
+/// Options that the account's credentials make no use of: of `provider`, or of an access key.
+fn refuse_unused(account: &Account, provider: Option<ProviderName>, problems: &mut Vec<Problem>) {
+    let of_file = [ProviderName::CliProfile, ProviderName::Ini];
+    let options: [(Option<&Place>, &[ProviderName]); 7] = [
+        (account.profile.place(), &of_file),
+        (account.role_arn.place(), &[ProviderName::Oidc]),
+        (account.oidc_provider_arn.place(), &[ProviderName::Oidc]),
+        (account.oidc_token_file.place(), &[ProviderName::Oidc]),
+        (account.ecs_role.place(), &[ProviderName::Ecs]),
+        (account.credentials_uri.place(), &[ProviderName::Uri]),
+        // Profiles may name the instance's role.
+        (
+            account.metadata_endpoint.place(),
+            &[
+                ProviderName::CliProfile,
+                ProviderName::Ini,
+                ProviderName::Ecs,
+            ],
+        ),
+    ];
+    for (place, users) in options {
+        if let Some(place) = place
+            && !provider.is_some_and(|provider| users.contains(&provider))
+        {
+            let what = provider.map_or("an access key", ProviderName::as_str);
+            let users: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
+            problems.push(place.problem(format!(
+                "found with {what}, which makes no use of it; remove it, or choose `credentials: {}`",
+                users.join("` or `")
+            )));
+        }
     }
 }
 

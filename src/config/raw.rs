@@ -11,6 +11,7 @@ use super::node::{Node, Value, describe_text};
 use super::options::Kind;
 use super::problem::{Place, Problem};
 use super::table::{Field, Table, read_endpoint, unexpected};
+use crate::aliyun::credentials::ProviderName;
 use crate::aliyun::sign;
 use crate::ledger::StreamsFrom;
 use crate::ledger::snapshot::{Mode, Role};
@@ -34,9 +35,29 @@ pub(super) struct Account {
     pub(super) access_key_id: Field<SecretSource>,
     pub(super) access_key_secret: Field<SecretSource>,
     pub(super) security_token: Field<SecretSource>,
+    pub(super) credentials: Field<Origin>,
+    pub(super) profile: Field<String>,
+    pub(super) role_arn: Field<String>,
+    pub(super) oidc_provider_arn: Field<String>,
+    pub(super) oidc_token_file: Field<String>,
+    pub(super) ecs_role: Field<String>,
+    pub(super) credentials_uri: Field<Url>,
+    pub(super) metadata_endpoint: Field<Url>,
+    pub(super) sts_endpoint: Field<Url>,
     pub(super) signature: Field<sign::Version>,
     pub(super) ca_file: Field<String>,
     pub(super) proxy: Field<Url>,
+}
+
+/// `credentials` of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The access key that is named, else the environment's, else the chain.
+    Auto,
+    /// The vendor's chain.
+    Chain,
+    /// One provider of it.
+    Named(ProviderName),
 }
 
 /// An entry of `queues`.
@@ -179,6 +200,21 @@ fn flag<T>(name: &str, value: Result<T, String>, problems: &mut Vec<Problem>) ->
     }
 }
 
+// === impl Origin ===
+
+impl Origin {
+    const WORDS: &[(&str, Self)] = &[
+        ("auto", Self::Auto),
+        ("chain", Self::Chain),
+        ("environment", Self::Named(ProviderName::Environment)),
+        ("oidc", Self::Named(ProviderName::Oidc)),
+        ("cli_profile", Self::Named(ProviderName::CliProfile)),
+        ("ini", Self::Named(ProviderName::Ini)),
+        ("ecs", Self::Named(ProviderName::Ecs)),
+        ("uri", Self::Named(ProviderName::Uri)),
+    ];
+}
+
 // === impl Account ===
 
 impl Account {
@@ -203,6 +239,15 @@ impl Account {
             access_key_id: table.secret("access_key_id"),
             access_key_secret: table.secret("access_key_secret"),
             security_token: table.secret("security_token"),
+            credentials: table.choice("credentials", Origin::WORDS),
+            profile: table.text("profile"),
+            role_arn: table.text("role_arn"),
+            oidc_provider_arn: table.text("oidc_provider_arn"),
+            oidc_token_file: table.text("oidc_token_file"),
+            ecs_role: table.text("ecs_role"),
+            credentials_uri: table.url("credentials_uri"),
+            metadata_endpoint: table.url("metadata_endpoint"),
+            sts_endpoint: table.url("sts_endpoint"),
             signature: table.choice(
                 "signature",
                 &[("v2", sign::Version::V2), ("v4", sign::Version::V4)],

@@ -324,6 +324,23 @@ impl<'p> Table<'p> {
         })
     }
 
+    /// Takes an http or https URL without user name and password.
+    pub(super) fn url(&mut self, key: &str) -> Field<Url> {
+        self.field(key, |_, value, kind| {
+            let url = match &value {
+                Value::Text(text) => Url::parse(text).ok(),
+                _ => None,
+            };
+            let is_fit = |url: &Url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            };
+            url.filter(is_fit).ok_or_else(|| unexpected(&value, kind))
+        })
+    }
+
     /// Takes the URL of a proxy.
     pub(super) fn proxy(&mut self, key: &str) -> Field<Url> {
         let text = self.text(key);

@@ -48,6 +48,8 @@ pub enum Kind {
     TranscodeBound,
     /// The URL of VOD's API.
     VodEndpoint,
+    /// A URL such as this one.
+    Url(&'static str),
     /// A list of texts for labels.
     Labels,
 }
@@ -188,6 +190,7 @@ impl fmt::Display for Kind {
             Self::VodEndpoint => {
                 f.write_str("a URL such as `https://vod.cn-shanghai.aliyuncs.com`")
             }
+            Self::Url(example) => write!(f, "a URL such as `{example}`"),
             Self::Labels => write!(f, "a list of at most {MAX_LABELS} texts"),
             Self::Bytes(min, max) => {
                 write!(f, "a size from `{}` to `{}`", bytes(min), bytes(max))

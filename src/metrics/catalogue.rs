@@ -3,6 +3,7 @@
 //! The exposition takes names, types and HELP texts from here, `docs/metrics.md` is rendered from here, and tests hold
 //! the two against each other, so that a name exists in one place.
 
+use crate::aliyun::credentials;
 use crate::ledger::EVICTION_TABLES;
 use crate::ledger::counts::{
     DELIVERY_BOUNDS, FORWARD_RESULTS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS, TRANSCODE_STATUSES,
@@ -258,6 +259,12 @@ families! {
     QUARANTINED_MESSAGES "vod_callback_exporter_quarantined_messages" Kind::Gauge, [], "max",
         "Messages kept in quarantine now: undecodable, or refused for good by a forward target.",
         "always present";
+    CREDENTIALS_EXPIRY "vod_callback_exporter_credentials_expiry_timestamp_seconds" Kind::Gauge, ["account"], "min",
+        "When the credentials in use expire, in Unix seconds; they are renewed well before.",
+        "absent before the first ones, and for those that do not expire or do not tell when";
+    CREDENTIALS_FAILURES "vod_callback_exporter_credentials_refresh_failures_total" Kind::Counter, ["account" "reason"], "sum",
+        "Attempts to read or to renew credentials that failed; the earlier ones serve for as long as they are good.",
+        "all reasons start at 0 once a queue of the account is watched";
     LAST_TICK "vod_callback_exporter_last_tick_timestamp_seconds" Kind::Gauge, ["queue"], "max",
         "When the last read of the queue ended, well or badly, in Unix seconds.",
         "absent until the first read has ended";
@@ -298,7 +305,8 @@ pub const LABELS: &[Label] = &[
     },
     Label {
         name: "account",
-        meaning: "account id, from the endpoint's host; empty where the host has none",
+        meaning: "account id, from the endpoint's host; empty where the host has none. Of credentials: the account's name in the \
+                  configuration",
         values: Vec::new,
     },
     Label {
@@ -359,12 +367,16 @@ pub const LABELS: &[Label] = &[
     },
     Label {
         name: "reason",
-        meaning: "why a body could not be decoded",
+        meaning: "why a body could not be decoded, or why there are no new credentials",
         values: || {
-            Undecodable::ALL
-                .iter()
-                .map(|value| value.as_str())
-                .collect()
+            let bodies = Undecodable::ALL.iter().map(|value| value.as_str());
+            let mut values: Vec<_> = bodies.collect();
+            for reason in credentials::Error::ALL {
+                if !values.contains(&reason) {
+                    values.push(reason);
+                }
+            }
+            values
         },
     },
     Label {

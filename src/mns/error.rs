@@ -156,12 +156,14 @@ impl Error {
         self.is_unreadable() || self.is_retryable() && self.kind() != "throttled"
     }
 
-    /// Whether the temporary credentials may have expired. MNS documents no code for that, so every 403 counts that is
-    /// not a plain denial.
+    /// Whether the credentials may have expired, or been replaced. MNS documents no code for expiry, so that of temporary
+    /// credentials every 403 counts that is not a plain denial.
     pub fn looks_expired(&self) -> bool {
         match &self.cause {
             Cause::Refused(refusal) => {
-                refusal.temporary && refusal.status == 403 && refusal.code != "AccessDenied"
+                refusal.status == 403
+                    && (refusal.temporary && refusal.code != "AccessDenied"
+                        || refusal.code == "InvalidAccessKeyId")
             }
             _ => false,
         }

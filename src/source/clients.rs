@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::watcher::StartError;
-use crate::aliyun::credentials::{Provider, Sources};
+use crate::aliyun::credentials::{self, Context, Provider};
 use crate::aliyun::transport;
-use crate::clock::ServerClock;
+use crate::clock::{ServerClock, UnixMillis};
 use crate::config::{AccountConfig, Endpoint, VodConfig};
-use crate::metrics::{Metrics, QueueRequests};
+use crate::metrics::{AccountCredentials, Metrics, QueueRequests};
 use crate::mns::client::{Client, ClientConfig, Observer, Operation};
 use crate::vod::api;
 
@@ -30,6 +30,9 @@ struct Account {
 
 /// Counts one queue's calls.
 struct Requests(QueueRequests);
+
+/// Shows what becomes of an account's credentials.
+struct Shown(Arc<AccountCredentials>);
 
 /// Counts the calls of VOD's API.
 struct VodRequests(Arc<Metrics>);
@@ -54,7 +57,7 @@ impl Clients {
         region: &str,
         seed: u64,
     ) -> Result<Client, transport::Error> {
-        let Account { credentials, http } = self.account(account)?;
+        let Account { credentials, http } = self.account(account, seed)?;
         let config = ClientConfig {
             endpoint: endpoint.url().clone(),
             region: (!region.is_empty()).then(|| region.to_owned()),
@@ -84,10 +87,11 @@ impl Clients {
             .or_else(|| api::endpoint_of(&vod.region));
         let endpoint = endpoint.ok_or_else(|| StartError::Region(Arc::clone(&vod.region)))?;
         let Account { credentials, http } =
-            self.account(account).map_err(|source| StartError::Client {
-                account: Arc::clone(&account.name),
-                source,
-            })?;
+            self.account(account, seed)
+                .map_err(|source| StartError::Client {
+                    account: Arc::clone(&account.name),
+                    source,
+                })?;
         let config = api::ClientConfig {
             endpoint,
             app_id: vod.app_id.as_deref().map(str::to_owned),
@@ -102,24 +106,19 @@ impl Clients {
         self.metrics.remove_queue(queue);
     }
 
-    fn account(&self, config: &AccountConfig) -> Result<Account, transport::Error> {
+    fn account(&self, config: &AccountConfig, seed: u64) -> Result<Account, transport::Error> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(&config.name) {
             return Ok(account.clone());
         }
-        let options = transport::Options {
-            ca_file: config.ca_file.as_deref().map(std::path::Path::to_owned),
-            proxy: config.proxy.clone(),
-        };
-        let sources = Sources {
-            access_key_id: config.access_key_id.clone(),
-            access_key_secret: config.access_key_secret.clone(),
-            security_token: config.security_token.clone(),
-        };
-        let credentials = Arc::new(Provider::new(sources));
+        let options = config.transport();
+        let http = options.client()?;
+        let shown = Arc::new(Shown(self.metrics.credentials(&config.name)));
+        let name = Arc::clone(&config.name);
+        let context = Context::new(name, http.clone(), &options, shown, seed)?;
         let account = Account {
-            credentials,
-            http: options.client()?,
+            credentials: Arc::new(Provider::of(&config.credentials, context)),
+            http,
         };
         accounts.insert(Arc::clone(&config.name), account.clone());
         Ok(account)
@@ -138,6 +137,18 @@ impl Observer for Requests {
         long_poll: bool,
     ) {
         self.0.called(operation.name(), code, took, long_poll);
+    }
+}
+
+// === impl Shown ===
+
+impl credentials::Observer for Shown {
+    fn renewed(&self, expires: Option<UnixMillis>) {
+        self.0.renewed(expires);
+    }
+
+    fn failed(&self, kind: &'static str) {
+        self.0.failed(kind);
     }
 }
 

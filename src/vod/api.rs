@@ -16,7 +16,7 @@ use url::Url;
 use self::request::Call;
 use super::event::MediaKey;
 use crate::aliyun::credentials::Provider;
-use crate::clock::UnixMillis;
+use crate::aliyun::rpc;
 
 pub use self::answer::{
     Job, JobStatus, MediaStatus, MessageCallback, TaskStatus, TranscodeSummary, VideoInfo,
@@ -132,12 +132,8 @@ impl Client {
         http: reqwest::Client,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        let host = match (config.endpoint.host_str(), config.endpoint.port()) {
-            (Some(host), Some(port)) => format!("{host}:{port}"),
-            (host, _) => host.unwrap_or_default().to_owned(),
-        };
         Self {
-            host,
+            host: rpc::host_of(&config.endpoint),
             credentials,
             http,
             observer,
@@ -216,11 +212,6 @@ impl fmt::Debug for Client {
             .field("host", &self.host)
             .finish_non_exhaustive()
     }
-}
-
-/// `yyyy-MM-ddTHH:mm:ssZ`, the form of instants in requests.
-fn utc_seconds(at: UnixMillis) -> String {
-    UnixMillis(at.0 - at.0.rem_euclid(1_000)).to_string()
 }
 
 #[cfg(test)]

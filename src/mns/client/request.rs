@@ -82,17 +82,36 @@ impl<'a> Call<'a> {
 // === impl Client ===
 
 impl Client {
-    /// One attempt; none is an answer without a body, which is how MNS says that all went well.
+    /// One attempt, and a second one with other credentials if these were refused as if expired. None is an answer without a
+    /// body, which is how MNS says that all went well.
     pub(super) async fn attempt(&self, call: &Call<'_>) -> Result<Option<Answer>, Error> {
-        let failed = |cause| self.error(call, cause);
         let credentials = self.credentials.get().await;
-        let credentials = credentials.map_err(|error| failed(Cause::Credentials(error)))?;
+        let credentials =
+            credentials.map_err(|error| self.error(call, Cause::Credentials(error)))?;
+        match self.attempt_with(call, &credentials).await {
+            // What was refused has had no effect, so that any call may be made again.
+            Err(error) if error.looks_expired() => {
+                match self.credentials.refused(&credentials).await {
+                    Some(others) => self.attempt_with(call, &others).await,
+                    None => Err(error),
+                }
+            }
+            result => result,
+        }
+    }
+
+    async fn attempt_with(
+        &self,
+        call: &Call<'_>,
+        credentials: &Credentials,
+    ) -> Result<Option<Answer>, Error> {
+        let failed = |cause| self.error(call, cause);
         let request = self
-            .signed(call, &credentials, clock::now())
+            .signed(call, credentials, clock::now())
             .map_err(failed)?;
 
         let started = Instant::now();
-        let result = self.exchange(call, request, &credentials).await;
+        let result = self.exchange(call, request, credentials).await;
         let code = result.as_ref().map_or_else(Cause::kind, |_| "ok");
         let long_poll = !call.wait.is_zero();
         let took = started.elapsed();

@@ -120,6 +120,17 @@ impl Error {
             "throttled" | "server_error" | "timeout" | "connection" | "malformed_answer"
         )
     }
+
+    /// Whether the credentials may have expired, or been replaced.
+    pub fn looks_expired(&self) -> bool {
+        match &self.cause {
+            Cause::Refused(refusal) => {
+                refusal.code.contains("SecurityToken")
+                    || refusal.code.starts_with("InvalidAccessKeyId")
+            }
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Error {

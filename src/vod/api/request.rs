@@ -3,16 +3,13 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
-use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio::time::Instant;
-use url::Url;
 
 use super::answer::Malformed;
-use super::{Cause, Client, Error, Operation, Refusal, utc_seconds};
+use super::{Cause, Client, Error, Operation, Refusal};
 use crate::aliyun::credentials::Credentials;
-use crate::aliyun::sign::{self, acs3, percent_encode};
+use crate::aliyun::rpc;
 use crate::clock::{self, UnixMillis};
 use crate::http::{ReadError, read_capped};
 
@@ -45,31 +42,40 @@ impl Call {
             parameters,
         }
     }
-
-    fn query(&self) -> String {
-        let pairs: Vec<String> = self
-            .parameters
-            .iter()
-            .map(|(name, value)| format!("{name}={}", percent_encode(value, false)))
-            .collect();
-        pairs.join("&")
-    }
 }
 
 // === impl Client ===
 
 impl Client {
-    /// Asks once.
+    /// Asks once, and a second time with other credentials if these were refused as if expired.
     pub(super) async fn ask<T>(
         &self,
         call: &Call,
         read: impl Fn(&Value) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
-        let failed = |cause| self.error(call.operation, cause);
         let credentials = self.credentials.get().await;
-        let credentials = credentials.map_err(|error| failed(Cause::Credentials(error)))?;
+        let credentials =
+            credentials.map_err(|error| self.error(call.operation, Cause::Credentials(error)))?;
+        match self.ask_with(call, &credentials, &read).await {
+            Err(error) if error.looks_expired() => {
+                match self.credentials.refused(&credentials).await {
+                    Some(others) => self.ask_with(call, &others, &read).await,
+                    None => Err(error),
+                }
+            }
+            result => result,
+        }
+    }
+
+    async fn ask_with<T>(
+        &self,
+        call: &Call,
+        credentials: &Credentials,
+        read: impl Fn(&Value) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        let failed = |cause| self.error(call.operation, cause);
         let request = self
-            .signed(call, &credentials, clock::now())
+            .signed(call, credentials, clock::now())
             .map_err(failed)?;
         let started = Instant::now();
         let result = exchange(call.operation, request).await;
@@ -88,62 +94,16 @@ impl Client {
         credentials: &Credentials,
         now: UnixMillis,
     ) -> Result<reqwest::RequestBuilder, Cause> {
-        let query = call.query();
-        let (hash, date, nonce) = (acs3::payload_hash(b""), utc_seconds(now), self.nonce());
-        let token = credentials.security_token.as_ref();
-        let mut headers = vec![
-            ("host", self.host.as_str()),
-            ("x-acs-action", call.operation.name()),
-            ("x-acs-content-sha256", &hash),
-            ("x-acs-date", &date),
-            ("x-acs-signature-nonce", &nonce),
-            ("x-acs-version", API_VERSION),
-        ];
-        headers.extend(token.map(|token| ("x-acs-security-token", token.expose_secret())));
-        let target = match query.as_str() {
-            "" => "/".to_owned(),
-            query => format!("/?{query}"),
+        let call = rpc::Call {
+            endpoint: &self.config.endpoint,
+            action: call.operation.name(),
+            version: API_VERSION,
+            parameters: &call.parameters,
         };
-        let request = sign::Request {
-            method: "POST",
-            target: &target,
-            headers: &headers,
-        };
-        let authorization = acs3::authorization(
-            &request,
-            &hash,
-            &credentials.access_key_id,
-            credentials.access_key_secret.expose_secret(),
-        );
-
-        let mut map = HeaderMap::with_capacity(headers.len() + 2);
-        for (name, value) in headers {
-            let mut value = header_value(value)?;
-            value.set_sensitive(name == "x-acs-security-token");
-            map.insert(HeaderName::from_static(name), value);
-        }
-        let mut authorization = header_value(&authorization)?;
-        authorization.set_sensitive(true);
-        map.insert(AUTHORIZATION, authorization);
-        map.insert(HOST, header_value(&self.host)?);
-        map.insert(
-            reqwest::header::ACCEPT,
-            HeaderValue::from_static("application/json"),
-        );
-        map.insert(
-            reqwest::header::CONTENT_LENGTH,
-            HeaderValue::from_static("0"),
-        );
-        let url = self.url(&query);
-        Ok(self.http.post(url).headers(map).timeout(TIMEOUT))
-    }
-
-    fn url(&self, query: &str) -> Url {
-        let mut url = self.config.endpoint.clone();
-        url.set_path("/");
-        url.set_query((!query.is_empty()).then_some(query));
-        url.set_fragment(None);
-        url
+        let request = call.signed(&self.http, credentials, now, &self.nonce());
+        let unsendable = "a header value with characters that HTTP cannot carry";
+        let request = request.map_err(|_| Cause::Invalid(unsendable))?;
+        Ok(request.timeout(TIMEOUT))
     }
 
     fn nonce(&self) -> String {
@@ -187,9 +147,4 @@ async fn exchange(
             expected: "an answer of VOD in JSON",
         }),
     }
-}
-
-fn header_value(value: &str) -> Result<HeaderValue, Cause> {
-    HeaderValue::from_str(value)
-        .map_err(|_| Cause::Invalid("a header value with characters that HTTP cannot carry"))
 }

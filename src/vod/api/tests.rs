@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::clock::UnixMillis;
 
 const ID: &str = "a1c0ffee0d1871f1bd2d000000000102";
 
