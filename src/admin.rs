@@ -13,9 +13,13 @@
 //! No answer depends on anything remote: everything comes from committed state in memory.
 
 mod api;
+mod auth;
+mod gate;
 mod landing;
+mod rate;
 mod readiness;
 mod scrape;
+mod web_config;
 
 use std::fmt;
 use std::io;
@@ -28,7 +32,9 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
+pub use gate::{Gate, Refusal};
 pub use readiness::Readiness;
+pub use web_config::{Checked, WebFile, check as check_web_config};
 
 use crate::http::serve::{Limits, serve};
 use crate::ledger::Snapshot;
@@ -68,12 +74,15 @@ pub struct Settings {
 pub struct Server {
     listener: std::net::TcpListener,
     local_addr: SocketAddr,
+    gate: Option<Gate>,
 }
 
 /// A scraper, a few people and probes; a request's head is a few hundred bytes.
 const LIMITS: Limits = Limits {
     connections: 128,
     header_read: Duration::from_secs(10),
+    // The largest exposition over the slowest link that is worth scraping.
+    write: Duration::from_mins(1),
     buffer: 16 * 1024,
     grace: Duration::from_secs(5),
 };
@@ -89,7 +98,15 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
+            gate: None,
         })
+    }
+
+    /// Serves only whom `gate` lets in.
+    #[must_use]
+    pub fn behind(self, gate: Gate) -> Self {
+        let gate = Some(gate);
+        Self { gate, ..self }
     }
 
     /// The address in use, with the real port where 0 was asked for.
@@ -99,18 +116,30 @@ impl Server {
 
     /// Serves until `shutdown` resolves and requests in progress have ended.
     ///
-    /// Fails only where the listener cannot be handed to the runtime.
+    /// Fails only where the listener cannot be handed to the runtime, or the system has no randomness.
     pub async fn serve(
         self,
         admin: Arc<Admin>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let handler = move |request: Request<hyper::body::Incoming>| {
-            let admin = Arc::clone(&admin);
-            async move { admin.answer(&request.into_parts().0).await }
+        let gate = match self.gate {
+            Some(gate) => Arc::new(gate),
+            None => Arc::new(Gate::new(None, Arc::clone(&admin.metrics))?),
         };
-        serve(listener, LIMITS, handler, shutdown).await;
+        let guard = Arc::clone(&gate);
+        let handler = move |request: Request<hyper::body::Incoming>| {
+            let (admin, gate) = (Arc::clone(&admin), Arc::clone(&guard));
+            async move {
+                let request = request.into_parts().0;
+                match gate.admit(&request).await {
+                    Ok(None) => admin.answer(&request).await,
+                    Ok(Some(rules)) => rules.dress(admin.answer(&request).await),
+                    Err(refusal) => refusal,
+                }
+            }
+        };
+        serve(listener, LIMITS, gate, handler, shutdown).await;
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Wiring: what is started in which order, and how it ends.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, Readiness};
+use crate::admin::{self, Admin, Gate, Readiness, WebFile};
 use crate::cli::ListenAddress;
 use crate::clock::{self, ServerClock};
 use crate::config::Config;
@@ -31,6 +32,8 @@ const GRACE: Duration = Duration::from_secs(20);
 pub struct Options {
     /// Where to serve.
     pub listen_address: ListenAddress,
+    /// The file of TLS, users and headers; plain HTTP for everybody if none.
+    pub web_config: Option<PathBuf>,
     /// Path of the metrics.
     pub telemetry_path: String,
     /// Where counters survive a restart; in memory only if none.
@@ -103,9 +106,11 @@ fn state(
 // === impl App ===
 
 impl App {
-    /// Binds, then starts everything. Fails if the address cannot be had or a client cannot be built; MNS is not waited
-    /// for.
+    /// Binds, then starts everything. Fails if the web config is bad, the address cannot be had or a client cannot be
+    /// built; MNS is not waited for.
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
+        let web_file = options.web_config.as_deref().map(WebFile::open);
+        let web_file = web_file.transpose()?;
         let server = admin::Server::new(options.listen_address.bind("--web.listen-address")?)?;
         let address = server.local_addr();
         let clock = Arc::new(ServerClock::default());
@@ -129,8 +134,11 @@ impl App {
             settings,
         );
         let serving = CancellationToken::new();
+        let gate = Gate::new(web_file, Arc::clone(&metrics))?;
+        let tls = gate.is_tls();
+        let server = server.behind(gate);
         let server = tokio::spawn(server.serve(Arc::new(admin), serving.clone().cancelled_owned()));
-        info!(%address, "Listening.");
+        info!(%address, tls, "Listening.");
 
         let watcher = Watcher::new(recorder.clone(), Arc::clone(&clock), metrics, options.seed);
         let app = Self {

@@ -21,9 +21,11 @@ pub mod options;
 mod problem;
 mod raw;
 mod resolve;
+mod schema;
 mod table;
 mod transcodes;
 mod value;
+pub mod web;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use problem::{ConfigError, Place, Problem};

@@ -21,8 +21,10 @@ pub use requests::QueueRequests;
 
 use self::catalogue::{
     BUILD_INFO, CALLBACK_CONFIG_OK, PROCESSING, REQUEST_DURATION, REQUESTS, VOD_REQUESTS,
+    WEB_REFUSALS,
 };
 use self::exposition::Writer;
+use crate::admin::Refusal;
 use crate::ledger::Snapshot;
 use crate::reconcile::callback::{CallbackConfig, Check};
 
@@ -32,6 +34,7 @@ pub struct Metrics {
     registry: Registry,
     durations: HistogramVec,
     vod_requests: IntCounterVec,
+    refusals: IntCounterVec,
     callbacks: Arc<CallbackConfig>,
     queues: RwLock<BTreeMap<Box<str>, QueueRequests>>,
 }
@@ -70,10 +73,19 @@ impl Metrics {
             VOD_REQUESTS.labels,
         )?;
         registry.register(Box::new(vod_requests.clone()))?;
+        let refusals = IntCounterVec::new(
+            Opts::new(WEB_REFUSALS.name, WEB_REFUSALS.help),
+            WEB_REFUSALS.labels,
+        )?;
+        for refusal in Refusal::ALL {
+            refusals.get_metric_with_label_values(&[refusal.as_str()])?;
+        }
+        registry.register(Box::new(refusals.clone()))?;
         Ok(Self {
             registry,
             durations,
             vod_requests,
+            refusals,
             callbacks: Arc::default(),
             queues: RwLock::default(),
         })
@@ -84,6 +96,11 @@ impl Metrics {
         self.vod_requests
             .with_label_values(&[operation, code])
             .inc();
+    }
+
+    /// A client of the endpoints was refused.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refusals.with_label_values(&[refusal.as_str()]).inc();
     }
 
     /// What is shown of VOD's callback configuration.

@@ -83,6 +83,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     tasks.spawn(server.run(ending.clone().cancelled_owned()));
     let options = app::Options {
         listen_address: args.listen_address.clone(),
+        web_config: None,
         telemetry_path: "/metrics".to_owned(),
         state: None,
         seed: args.seed,

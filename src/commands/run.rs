@@ -56,6 +56,14 @@ pub struct Args {
         default_value = ":10058"
     )]
     listen_address: ListenAddress,
+    /// File with TLS, users and headers, as all Prometheus exporters read it [default: plain HTTP for everybody]
+    #[arg(
+        long = "web.config.file",
+        value_name = "FILE",
+        env = "VOD_CALLBACK_EXPORTER_WEB_CONFIG_FILE",
+        hide_env_values = true
+    )]
+    web_config: Option<PathBuf>,
     /// Path of the metrics
     #[arg(
         long = "web.telemetry-path",
@@ -101,6 +109,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     announce(&config);
     let options = app::Options {
         listen_address: args.listen_address.clone(),
+        web_config: args.web_config.clone(),
         telemetry_path: args.telemetry_path.clone(),
         state: args.state_path.clone().map(|path| StateOptions {
             path,

@@ -302,22 +302,21 @@ pub const OPTIONS: &[ConfigOption] = &[
     ),
 ];
 
-/// The options under `table`: a path of [`OPTIONS`], empty for the top of the file. Each with its own key.
-pub(super) fn options_of(
-    table: &str,
-) -> impl Iterator<Item = (&'static str, &'static ConfigOption)> {
-    let is_defaults = table == "defaults";
-    let parent = if is_defaults { "queues[]" } else { table };
-    OPTIONS.iter().filter_map(move |option| {
-        let (head, key) = option.path.rsplit_once('.').unwrap_or(("", option.path));
-        (head == parent && (option.inherited || !is_defaults)).then_some((key, option))
-    })
-}
-
 /// The documentation of the file, as Markdown.
 pub fn render() -> String {
-    let mut page = format!("{HEAD}| option | takes | default | meaning |\n|---|---|---|---|\n");
-    for option in OPTIONS {
+    let mut page = format!("{HEAD}{}", table(OPTIONS));
+    _ = write!(
+        page,
+        "{}",
+        TAIL.replace("{MAX_QUEUES}", &MAX_QUEUES.to_string())
+    );
+    page
+}
+
+/// Options as a table in Markdown.
+pub(super) fn table(options: &[ConfigOption]) -> String {
+    let mut page = "| option | takes | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for option in options {
         let mark = if option.inherited { " *" } else { "" };
         // Writing to a String cannot fail.
         _ = writeln!(
@@ -329,11 +328,6 @@ pub fn render() -> String {
             option.meaning
         );
     }
-    _ = write!(
-        page,
-        "{}",
-        TAIL.replace("{MAX_QUEUES}", &MAX_QUEUES.to_string())
-    );
     page
 }
 
@@ -356,7 +350,7 @@ fn default_cell(option: &ConfigOption) -> String {
     }
 }
 
-const fn option(
+pub(super) const fn option(
     path: &'static str,
     kind: Kind,
     default: &'static str,

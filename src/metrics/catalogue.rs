@@ -3,6 +3,7 @@
 //! The exposition takes names, types and HELP texts from here, `docs/metrics.md` is rendered from here, and tests hold
 //! the two against each other, so that a name exists in one place.
 
+use crate::admin::Refusal;
 use crate::ledger::EVICTION_TABLES;
 use crate::ledger::counts::{
     DELIVERY_BOUNDS, FORWARD_RESULTS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS, TRANSCODE_STATUSES,
@@ -261,6 +262,9 @@ families! {
     LAST_TICK "vod_callback_exporter_last_tick_timestamp_seconds" Kind::Gauge, ["queue"], "max",
         "When the last read of the queue ended, well or badly, in Unix seconds.",
         "absent until the first read has ended";
+    WEB_REFUSALS "vod_callback_exporter_web_refusals_total" Kind::Counter, ["reason"], "sum",
+        "Connections and requests to the exporter that were refused before an endpoint saw them.",
+        "all reasons of refusals start at 0";
     PROCESS_CPU "process_cpu_seconds_total" Kind::Counter, [], "sum",
         "User and system CPU time of the process, in whole seconds.",
         "Linux only";
@@ -359,12 +363,11 @@ pub const LABELS: &[Label] = &[
     },
     Label {
         name: "reason",
-        meaning: "why a body could not be decoded",
+        meaning: "why a body could not be decoded, or why a client of the exporter was refused",
         values: || {
-            Undecodable::ALL
-                .iter()
-                .map(|value| value.as_str())
-                .collect()
+            let bodies = Undecodable::ALL.iter().map(|value| value.as_str());
+            let clients = Refusal::ALL.iter().map(|value| value.as_str());
+            bodies.chain(clients).collect()
         },
     },
     Label {
