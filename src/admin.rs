@@ -6,6 +6,7 @@
 //! | `/metrics` (or as configured) | the exposition, as text or OpenMetrics, gzip on request |
 //! | `/-/healthy` | 200 while the process runs |
 //! | `/-/ready` | 200 between start-up and shutdown, else 503 |
+//! | `/-/reload` | POST or PUT reads the config again: 200 with what changed, 500 with every problem; 403 unless allowed |
 //! | `/api/v1/queues` | identity, live state and sums of every queue |
 //! | `/api/v1/transcodes` | transcodes that have not ended, the oldest first; `?state=in_flight`, `overdue` or `stalled`, `?queue=ID`, `?limit=N`, `?offset=N` |
 //! | `/api/v1/quarantine` | undecodable messages, `?queue=ID`; bodies with `?bodies=1` where the configuration allows it |
@@ -18,6 +19,7 @@ mod gate;
 mod landing;
 mod rate;
 mod readiness;
+mod reload;
 mod scrape;
 mod web_config;
 
@@ -25,15 +27,18 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use tokio::sync::mpsc;
 
 pub use gate::{Gate, Refusal};
 pub use readiness::Readiness;
+pub use reload::Reload;
 pub use web_config::{Checked, WebFile, check as check_web_config};
 
 use crate::http::serve::{Limits, serve};
@@ -57,6 +62,9 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     settings: Settings,
+    expose_bodies: AtomicBool,
+    /// None where nobody may ask for a reload.
+    reloads: Option<mpsc::Sender<Reload>>,
     buffer: scrape::Buffer,
 }
 
@@ -169,13 +177,30 @@ impl Admin {
             view,
             metrics,
             readiness,
+            expose_bodies: AtomicBool::new(settings.expose_bodies),
             settings,
+            reloads: None,
             buffer: scrape::Buffer::default(),
         }
     }
 
+    /// The same, with requests to read the config again going to `reloads`.
+    #[must_use]
+    pub fn reloading(self, reloads: mpsc::Sender<Reload>) -> Self {
+        let reloads = Some(reloads);
+        Self { reloads, ..self }
+    }
+
+    /// Whether `/api/v1/quarantine` may show bodies from now on.
+    pub fn expose_bodies(&self, expose: bool) {
+        self.expose_bodies.store(expose, Ordering::Relaxed);
+    }
+
     async fn answer(self: Arc<Self>, request: &http::request::Parts) -> Answer {
         let path = request.uri.path();
+        if path == "/-/reload" {
+            return reload::answer(&request.method, self.reloads.as_ref()).await;
+        }
         let known = path == self.settings.telemetry_path
             || matches!(
                 path,

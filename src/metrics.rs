@@ -9,6 +9,7 @@ pub mod exposition;
 
 mod ledger;
 mod registry;
+mod reloads;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use self::catalogue::{
 };
 use self::exposition::Writer;
 use crate::admin::Refusal;
+use crate::clock::UnixMillis;
 use crate::ledger::Snapshot;
 use crate::reconcile::callback::{CallbackConfig, Check};
 
@@ -35,6 +37,7 @@ pub struct Metrics {
     durations: HistogramVec,
     vod_requests: IntCounterVec,
     refusals: IntCounterVec,
+    reloads: reloads::Reloads,
     callbacks: Arc<CallbackConfig>,
     queues: RwLock<BTreeMap<Box<str>, QueueRequests>>,
 }
@@ -86,6 +89,7 @@ impl Metrics {
             durations,
             vod_requests,
             refusals,
+            reloads: reloads::Reloads::default(),
             callbacks: Arc::default(),
             queues: RwLock::default(),
         })
@@ -101,6 +105,16 @@ impl Metrics {
     /// A client of the endpoints was refused.
     pub fn refused(&self, refusal: Refusal) {
         self.refusals.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// The config of the start is in force since then.
+    pub fn started(&self, at: UnixMillis) {
+        self.reloads.started(at);
+    }
+
+    /// The config was read again: it is in force since then, or it was bad.
+    pub fn reloaded(&self, at: Option<UnixMillis>) {
+        self.reloads.reloaded(at);
     }
 
     /// What is shown of VOD's callback configuration.
@@ -150,6 +164,7 @@ impl Metrics {
         for (queue, requests) in &*self.queues.read().unwrap_or_else(PoisonError::into_inner) {
             requests.write(queue, &mut family);
         }
+        self.reloads.write(&mut writer);
         registry::write(&self.registry.gather(), &mut writer);
         writer.finish();
     }

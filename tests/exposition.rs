@@ -27,6 +27,8 @@ fn rendered(snapshot: &Snapshot, format: Format) -> String {
         false,
     );
     metrics.vod_called("GetTranscodeSummary", "ok");
+    metrics.started(snapshot::NOW);
+    metrics.reloaded(None);
     let callback = MessageCallback {
         callback_type: "HTTP".to_owned(),
         mns_endpoint: String::new(),

@@ -86,6 +86,8 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         web_config: None,
         telemetry_path: "/metrics".to_owned(),
         state: None,
+        loader: None,
+        lifecycle: false,
         seed: args.seed,
     };
     let app = App::start(config(&url)?, options).await?;

@@ -403,4 +403,17 @@ const TAIL: &str = "
   same id.
 - A queue is not passed on to itself, nor queues to each other in a circle.
 - An `http` endpoint on a public network is warned about: its requests can be read on their way.
+
+## Reading it again
+
+SIGHUP reads the file again, and so does a POST or PUT to `/-/reload` where the exporter was started with
+`--web.enable-lifecycle`: 200 and what changed, or 500 and every problem.
+
+- A bad file changes nothing: what was there before stays in force, and
+  `vod_callback_exporter_config_last_reload_successful` is 0.
+- Queues that are the same go on untouched. New ones start; those that are gone stop once what was received is deleted,
+  passed on or released, and leave `/metrics`. A changed queue starts anew and keeps what it has counted.
+- A queue is the same queue as long as endpoint and name in MNS are, whatever its id.
+- Only `quarantine.max_bytes` takes effect after a restart. Flags are not in the file.
+- The file with TLS and users needs none of this: see [web-config.md](web-config.md).
 ";

@@ -24,6 +24,8 @@ pub(super) struct Clients {
 
 #[derive(Clone, Debug)]
 struct Account {
+    /// By what it was made: an account that the config describes in another way is another.
+    config: AccountConfig,
     credentials: Arc<Provider>,
     http: reqwest::Client,
 }
@@ -54,7 +56,9 @@ impl Clients {
         region: &str,
         seed: u64,
     ) -> Result<Client, transport::Error> {
-        let Account { credentials, http } = self.account(account)?;
+        let Account {
+            credentials, http, ..
+        } = self.account(account)?;
         let config = ClientConfig {
             endpoint: endpoint.url().clone(),
             region: (!region.is_empty()).then(|| region.to_owned()),
@@ -83,11 +87,12 @@ impl Clients {
             .clone()
             .or_else(|| api::endpoint_of(&vod.region));
         let endpoint = endpoint.ok_or_else(|| StartError::Region(Arc::clone(&vod.region)))?;
-        let Account { credentials, http } =
-            self.account(account).map_err(|source| StartError::Client {
-                account: Arc::clone(&account.name),
-                source,
-            })?;
+        let Account {
+            credentials, http, ..
+        } = self.account(account).map_err(|source| StartError::Client {
+            account: Arc::clone(&account.name),
+            source,
+        })?;
         let config = api::ClientConfig {
             endpoint,
             app_id: vod.app_id.as_deref().map(str::to_owned),
@@ -104,7 +109,9 @@ impl Clients {
 
     fn account(&self, config: &AccountConfig) -> Result<Account, transport::Error> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.get(&config.name) {
+        if let Some(account) = accounts.get(&config.name)
+            && account.config == *config
+        {
             return Ok(account.clone());
         }
         let options = transport::Options {
@@ -118,6 +125,7 @@ impl Clients {
         };
         let credentials = Arc::new(Provider::new(sources));
         let account = Account {
+            config: config.clone(),
             credentials,
             http: options.client()?,
         };

@@ -85,6 +85,11 @@ impl Exporter {
         std::fs::rename(next, self.path(name)).unwrap();
     }
 
+    /// Replaces the config, which follows the accounts; it is read again only when somebody asks for it.
+    pub(crate) fn configure(&self, config: &str) {
+        self.write("vod.yaml", &format!("{ACCOUNTS}{config}"));
+    }
+
     /// The path of a file of the exporter.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -199,6 +199,8 @@ async fn exporter_with(config: Config, state: Option<StateOptions>) -> App {
         web_config: None,
         telemetry_path: "/metrics".to_owned(),
         state,
+        loader: None,
+        lifecycle: false,
         seed: 1,
     };
     App::start(config, options).await.unwrap()
