@@ -141,7 +141,7 @@ impl Kind {
                 (1..=256).contains(&text.len()) && text.bytes().all(is_name)
             }
             Self::QueuePrefix => text.len() <= 256 && text.bytes().all(is_name),
-            Self::File => !text.is_empty() && !text.contains('\0'),
+            Self::File => !text.is_empty() && !text.contains(char::is_control),
             Self::Variable => {
                 text.len() <= 256
                     && text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
