@@ -84,7 +84,7 @@ impl Gate {
             return Ok(None);
         };
         let Ok(rules) = file.rules().await else {
-            self.metrics.refused(Refusal::WebConfig);
+            self.refuse(Refusal::WebConfig);
             return Err(text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "The web config is bad; the log says why.\n",
@@ -92,7 +92,7 @@ impl Gate {
         };
         let config = &rules.config;
         if !self.limiter.allows(config.rate_limit, Instant::now()) {
-            self.metrics.refused(Refusal::RateLimit);
+            self.refuse(Refusal::RateLimit);
             let answer = text(StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n");
             return Err(rules.dress(answer));
         }
@@ -101,7 +101,7 @@ impl Gate {
         }
         let authorization = request.headers.get(AUTHORIZATION);
         if !self.users.admits(&config.users, authorization).await {
-            self.metrics.refused(Refusal::Unauthorized);
+            self.refuse(Refusal::Unauthorized);
             let mut answer = text(StatusCode::UNAUTHORIZED, "Unauthorized.\n");
             let basic = HeaderValue::from_static("Basic");
             answer.headers_mut().insert(WWW_AUTHENTICATE, basic);
@@ -110,13 +110,19 @@ impl Gate {
         Ok(Some(rules))
     }
 
+    /// Strangers can cause this at will, so the log tells it only to those who ask for details.
+    fn refuse(&self, refusal: Refusal) {
+        debug!(reason = refusal.as_str(), "A client was refused.");
+        self.metrics.refused(refusal);
+    }
+
     async fn handshake(
         &self,
         file: &WebFile,
         mut stream: TcpStream,
     ) -> Option<Either<TcpStream, TlsStream<TcpStream>>> {
         let Ok(rules) = file.rules().await else {
-            self.metrics.refused(Refusal::WebConfig);
+            self.refuse(Refusal::WebConfig);
             return None;
         };
         let Some(tls) = &rules.tls else {
@@ -125,7 +131,7 @@ impl Gate {
         let mut first = [0];
         // A handshake begins with 22, a request with a letter.
         if stream.peek(&mut first).await.is_ok() && first[0].is_ascii_alphabetic() {
-            self.metrics.refused(Refusal::Handshake);
+            self.refuse(Refusal::Handshake);
             // Whoever does not read it is refused all the same.
             _ = stream.write_all(NOT_TLS).await;
             return None;
@@ -134,8 +140,8 @@ impl Gate {
             Ok(stream) => Some(Either::Right(stream)),
             Err(error) => {
                 let refusal = Refusal::of_handshake(&error);
-                debug!(reason = refusal.as_str(), %error, "A TLS handshake failed.");
-                self.metrics.refused(refusal);
+                debug!(%error, "A TLS handshake failed.");
+                self.refuse(refusal);
                 None
             }
         }
@@ -153,7 +159,7 @@ impl Accept for Gate {
     }
 
     fn trouble(&self, trouble: Trouble) {
-        self.metrics.refused(match trouble {
+        self.refuse(match trouble {
             Trouble::Slow => Refusal::Slow,
             Trouble::HeadSize => Refusal::HeadSize,
         });

@@ -107,6 +107,12 @@ impl Clients {
         self.metrics.remove_queue(queue);
     }
 
+    /// Forgets the accounts that no config names any more.
+    pub(super) fn retain(&self, is_used: impl Fn(&AccountConfig) -> bool) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, account| is_used(&account.config));
+    }
+
     fn account(&self, config: &AccountConfig) -> Result<Account, transport::Error> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(&config.name)

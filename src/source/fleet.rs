@@ -89,6 +89,8 @@ impl Fleet {
                 task,
             });
         }
+        let rules = rules.iter().map(|rule| &rule.discovery);
+        self.watcher.forget_accounts(rules);
         Ok(plan.counts)
     }
 

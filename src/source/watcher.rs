@@ -261,6 +261,19 @@ impl Watcher {
         self.clients.forget(id);
     }
 
+    /// Forgets the accounts of queues and rules that are gone.
+    pub(super) fn forget_accounts<'a>(&self, rules: impl Iterator<Item = &'a Discovery>) {
+        let queues = self.watched().into_iter().flat_map(|(queue, _)| {
+            let forward = queue.forward.map(|forward| forward.account);
+            [Some(queue.account), forward].into_iter().flatten()
+        });
+        let used: Vec<_> = queues
+            .chain(rules.map(Discovery::account).cloned())
+            .collect();
+        self.clients
+            .retain(|account| used.iter().any(|used| **used == *account));
+    }
+
     /// Everything that is watched, and who reads its attributes.
     pub(super) fn watched(&self) -> Vec<(QueueConfig, Attributes)> {
         let running = self.running();
