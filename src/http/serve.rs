@@ -113,10 +113,11 @@ pub async fn serve<A, H, F>(
                 Ok(None) => return,
                 Err(_) => return acceptor.trouble(Trouble::Slow),
             };
+            let owes = stream.owes();
             let connection = http.serve_connection(TokioIo::new(stream), service);
             if let Err(error) = watcher.watch(connection).await {
                 debug!(%error, "A connection ended with an error.");
-                if let Some(trouble) = Trouble::of(&error) {
+                if let Some(trouble) = Trouble::of(&error, owes()) {
                     acceptor.trouble(trouble);
                 }
             }
@@ -155,13 +156,12 @@ async fn accept(
 // === impl Trouble ===
 
 impl Trouble {
-    fn of(error: &hyper::Error) -> Option<Self> {
+    fn of(error: &hyper::Error, owes: bool) -> Option<Self> {
         let io: Option<&io::Error> = error.source().and_then(|source| source.downcast_ref());
+        let is_late = io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
         if error.is_parse_too_large() {
             Some(Self::HeadSize)
-        } else if error.is_timeout()
-            || io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-        {
+        } else if is_late || error.is_timeout() && owes {
             Some(Self::Slow)
         } else {
             None
@@ -288,6 +288,29 @@ mod tests {
         // One connection at a time: this one is served after the other has ended.
         ask(address).await.read_exact(&mut reply).await.unwrap();
         assert_eq!(*plain.0.lock().unwrap(), [Trouble::HeadSize]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_rests_after_its_answer_is_closed_and_no_trouble() {
+        let (address, plain) = served(Bytes::from_static(b"here")).await;
+        let mut scraper = ask(address).await;
+        let mut answer = Vec::new();
+        let closed = timeout(Duration::from_mins(1), scraper.read_to_end(&mut answer)).await;
+        closed.expect("it is closed").unwrap();
+        assert!(answer.ends_with(b"here"));
+        let mut beginner = TcpStream::connect(address).await.unwrap();
+        beginner.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        drop(
+            timeout(Duration::from_mins(1), beginner.read_to_end(&mut answer))
+                .await
+                .unwrap(),
+        );
+        ask(address).await.read_exact(&mut [0]).await.unwrap();
+        assert_eq!(
+            *plain.0.lock().unwrap(),
+            [Trouble::Slow],
+            "of the second only"
+        );
     }
 
     /// Waits for a handshake that never comes, and tells of the trouble.

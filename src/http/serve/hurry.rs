@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use tokio::time::Sleep;
 pub(super) struct Hurry<S> {
     stream: S,
     limit: Duration,
+    /// Whether a request is owed: from the start or its first byte until an answer begins.
+    owes: Arc<AtomicBool>,
     /// From the first write that had to wait until everything is flushed.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -23,8 +27,15 @@ impl<S> Hurry<S> {
         Self {
             stream,
             limit,
+            owes: Arc::new(AtomicBool::new(true)),
             deadline: None,
         }
+    }
+
+    /// Tells, also once the stream is gone, whether the client owed a request: one that rests after an answer does not.
+    pub(super) fn owes(&self) -> impl Fn() -> bool + use<S> {
+        let owes = Arc::clone(&self.owes);
+        move || owes.load(Ordering::Relaxed)
     }
 
     /// `poll`, or an error where it waits and the time is over.
@@ -53,7 +64,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Hurry<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.owes.store(true, Ordering::Relaxed);
+        }
+        poll
     }
 }
 
@@ -63,6 +79,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Hurry<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.owes.store(false, Ordering::Relaxed);
         let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.or_late(context, poll)
     }
@@ -72,6 +89,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Hurry<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.owes.store(false, Ordering::Relaxed);
         let poll = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.or_late(context, poll)
     }
