@@ -319,3 +319,33 @@ async fn what_needs_a_restart_is_named() {
         .unwrap();
     assert_eq!(status, 200, "bodies are shown at once");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_described_in_another_way_is_another() {
+    let world = World::new(78, &["a"], 30);
+    let config = |secret: &str| {
+        let account = format!("{{access_key_id_file: id, access_key_secret_file: {secret}}}");
+        format!(
+            "  other: {account}\n{}",
+            config(&world, "{name: a, account: other, long_poll: 1s}")
+        )
+    };
+    let further = ["--web.enable-lifecycle"];
+    let exporter = Exporter::start_with(&config("token"), &[], &further);
+    let up = async || {
+        let scrape = Scrape::of(exporter.address).await;
+        scrape.of_queue("mns_queue_up", "a")
+    };
+    until_asked(
+        async || up().await == Some(0.0),
+        || "the secret is wrong".to_owned(),
+    )
+    .await;
+    let told = reload(&exporter, &config("secret")).await;
+    assert!(told.contains("1 changed"), "{told}");
+    until_asked(
+        async || up().await == Some(1.0),
+        || "the secret is right".to_owned(),
+    )
+    .await;
+}

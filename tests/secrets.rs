@@ -151,6 +151,10 @@ async fn good_life(
 /// Configs with a secret where none should be.
 fn bad_configs(told: &mut Told, exporter: &Exporter, config: &str, right: &[&str]) {
     for wrong in [
+        config.replace(
+            "security_token_file: token",
+            &format!("security_token:{MISPLACED}"),
+        ),
         format!("{config}  access_key_secret: {MISPLACED}\n"),
         config.replace(
             "security_token_file: token",

@@ -29,10 +29,11 @@ use std::time::Duration;
 
 use authority::{Authority, Pair};
 use exporter::Exporter;
+use proptest::prelude::*;
 use referees::Referees;
 use scrape::Scrape;
 use vod_callback_exporter::admin::check_web_config;
-use vod_callback_exporter::config::web;
+use vod_callback_exporter::config::web::{self, WebConfig};
 
 /// A queue that nobody answers for: these tests are about the exporter's own port.
 const CONFIG: &str = "queues: [{name: a, account: main, endpoint: \"http://127.0.0.1:1\"}]\n";
@@ -204,6 +205,25 @@ fn a_certificate_and_a_key_may_stand_in_the_file_itself() {
     );
     let secret = server.key.lines().nth(1).unwrap();
     assert!(!error.contains(secret), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_file_is_rules_or_a_list_of_problems(
+        row in 0..table().count(),
+        at in any::<prop::sample::Index>(),
+        with in "[-a-z{}\\[\\]:, \\n\"0-9$]{0,4}",
+    ) {
+        let text = table().nth(row).unwrap().text;
+        let mut characters: Vec<char> = text.chars().collect();
+        let at = at.index(characters.len() + 1);
+        characters.splice(at..(at + 1).min(characters.len()), with.chars());
+        let text: String = characters.into_iter().collect();
+        if let Err(error) = WebConfig::parse("web.yaml", &text, None) {
+            let error = error.to_string();
+            prop_assert!(!error.contains(PASSWORD) && !error.contains("$2b$"), "{error}");
+        }
+    }
 }
 
 #[test]

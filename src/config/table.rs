@@ -364,7 +364,12 @@ impl<'p> Table<'p> {
     pub(super) fn close(self) {
         let known: Vec<&str> = self.schema.options().map(|(key, _)| key).collect();
         for (key, node) in self.entries {
-            let place = self.place.key(node.line, &plain(&key));
+            // Without a space behind the colon, what should be a value, and may be a secret, is a part of the key.
+            let shown = match key.split_once(':') {
+                Some((key, _)) => format!("{}:(not shown)", plain(key)),
+                None => plain(&key),
+            };
+            let place = self.place.key(node.line, &shown);
             let remedy = match nearest(&key, known.iter().copied()) {
                 _ if SECRETS.contains(&key.as_str()) => {
                     "credentials stand under `accounts`, by file or environment variable".to_owned()
@@ -436,6 +441,12 @@ fn mapping(
     match node.value {
         Value::Map(entries) => entries,
         Value::Null => Vec::new(),
+        Value::Text(_) if *kind == Kind::Users => {
+            let text =
+                format!("found text (not shown), expected {kind}; put a space behind each colon");
+            problems.push(place.problem(text));
+            Vec::new()
+        }
         other => {
             problems.push(place.problem(unexpected(&other, *kind)));
             Vec::new()

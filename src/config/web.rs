@@ -107,7 +107,11 @@ impl WebConfig {
 
     fn read(root: Node, directory: &Path, notes: &mut Notes) -> Self {
         if !matches!(root.value, Value::Map(_) | Value::Null) {
-            let text = unexpected(&root.value, Kind::Table);
+            let text = match &root.value {
+                // A colon without a space, and what is behind it may be a password.
+                Value::Text(_) => format!("found text (not shown), expected {}", Kind::Table),
+                other => unexpected(other, Kind::Table),
+            };
             notes.problems.push(Place::default().problem(text));
             return Self::default();
         }
@@ -129,7 +133,10 @@ impl WebConfig {
         let users = table.tables("basic_auth_users");
         let users = users
             .into_iter()
-            .filter_map(|(place, name, node)| Some((name, hash(&place, node, table.problems)?)))
+            .filter_map(|(place, name, node)| {
+                let place = place_of_user(place, &name, &node);
+                Some((name, hash(&place, node, table.problems)?))
+            })
             .collect();
         table.close();
         Self {
@@ -179,6 +186,16 @@ fn rate_limit(table: &mut Table<'_>) -> Option<RateLimit> {
         return None;
     };
     Some(RateLimit { interval, burst })
+}
+
+/// Where a user stands. Where the colon or the space behind it is forgotten, what is taken for the name is a password.
+fn place_of_user(place: Place, name: &str, node: &Node) -> Place {
+    if node.value == Value::Null || name.contains([':', '$', ' ']) {
+        let path = "basic_auth_users.(not shown)".to_owned();
+        Place { path, ..place }
+    } else {
+        place
+    }
 }
 
 /// A bcrypt hash; what stands there is never told, since it may be a password.
