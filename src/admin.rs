@@ -6,6 +6,7 @@
 //! | `/metrics` (or as configured) | the exposition, as text or OpenMetrics, gzip on request |
 //! | `/-/healthy` | 200 while the process runs |
 //! | `/-/ready` | 200 between start-up and shutdown, else 503 |
+//! | `/-/reload` | POST or PUT reads the config again: 200 with what changed, 500 with every problem; 403 unless allowed |
 //! | `/api/v1/queues` | identity, live state and sums of every queue |
 //! | `/api/v1/transcodes` | transcodes that have not ended, the oldest first; `?state=in_flight`, `overdue` or `stalled`, `?queue=ID`, `?limit=N`, `?offset=N` |
 //! | `/api/v1/quarantine` | undecodable messages, `?queue=ID`; bodies with `?bodies=1` where the configuration allows it |
@@ -13,22 +14,32 @@
 //! No answer depends on anything remote: everything comes from committed state in memory.
 
 mod api;
+mod auth;
+mod gate;
 mod landing;
+mod rate;
 mod readiness;
+mod reload;
 mod scrape;
+mod web_config;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use tokio::sync::mpsc;
 
+pub use gate::{Gate, Refusal};
 pub use readiness::Readiness;
+pub use reload::Reload;
+pub use web_config::{Checked, WebFile, check as check_web_config};
 
 use crate::http::serve::{Limits, serve};
 use crate::ledger::Snapshot;
@@ -51,6 +62,9 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     settings: Settings,
+    expose_bodies: AtomicBool,
+    /// None where nobody may ask for a reload.
+    reloads: Option<mpsc::Sender<Reload>>,
     buffer: scrape::Buffer,
 }
 
@@ -68,12 +82,15 @@ pub struct Settings {
 pub struct Server {
     listener: std::net::TcpListener,
     local_addr: SocketAddr,
+    gate: Option<Gate>,
 }
 
 /// A scraper, a few people and probes; a request's head is a few hundred bytes.
 const LIMITS: Limits = Limits {
     connections: 128,
     header_read: Duration::from_secs(10),
+    // The largest exposition over the slowest link that is worth scraping.
+    write: Duration::from_mins(1),
     buffer: 16 * 1024,
     grace: Duration::from_secs(5),
 };
@@ -89,7 +106,15 @@ impl Server {
         Ok(Self {
             listener,
             local_addr,
+            gate: None,
         })
+    }
+
+    /// Serves only whom `gate` lets in.
+    #[must_use]
+    pub fn behind(self, gate: Gate) -> Self {
+        let gate = Some(gate);
+        Self { gate, ..self }
     }
 
     /// The address in use, with the real port where 0 was asked for.
@@ -99,18 +124,30 @@ impl Server {
 
     /// Serves until `shutdown` resolves and requests in progress have ended.
     ///
-    /// Fails only where the listener cannot be handed to the runtime.
+    /// Fails only where the listener cannot be handed to the runtime, or the system has no randomness.
     pub async fn serve(
         self,
         admin: Arc<Admin>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let handler = move |request: Request<hyper::body::Incoming>| {
-            let admin = Arc::clone(&admin);
-            async move { admin.answer(&request.into_parts().0).await }
+        let gate = match self.gate {
+            Some(gate) => Arc::new(gate),
+            None => Arc::new(Gate::new(None, Arc::clone(&admin.metrics))?),
         };
-        serve(listener, LIMITS, handler, shutdown).await;
+        let guard = Arc::clone(&gate);
+        let handler = move |request: Request<hyper::body::Incoming>| {
+            let (admin, gate) = (Arc::clone(&admin), Arc::clone(&guard));
+            async move {
+                let request = request.into_parts().0;
+                match gate.admit(&request).await {
+                    Ok(None) => admin.answer(&request).await,
+                    Ok(Some(rules)) => rules.dress(admin.answer(&request).await),
+                    Err(refusal) => refusal,
+                }
+            }
+        };
+        serve(listener, LIMITS, gate, handler, shutdown).await;
         Ok(())
     }
 }
@@ -140,13 +177,30 @@ impl Admin {
             view,
             metrics,
             readiness,
+            expose_bodies: AtomicBool::new(settings.expose_bodies),
             settings,
+            reloads: None,
             buffer: scrape::Buffer::default(),
         }
     }
 
+    /// The same, with requests to read the config again going to `reloads`.
+    #[must_use]
+    pub fn reloading(self, reloads: mpsc::Sender<Reload>) -> Self {
+        let reloads = Some(reloads);
+        Self { reloads, ..self }
+    }
+
+    /// Whether `/api/v1/quarantine` may show bodies from now on.
+    pub fn expose_bodies(&self, expose: bool) {
+        self.expose_bodies.store(expose, Ordering::Relaxed);
+    }
+
     async fn answer(self: Arc<Self>, request: &http::request::Parts) -> Answer {
         let path = request.uri.path();
+        if path == "/-/reload" {
+            return reload::answer(&request.method, self.reloads.as_ref()).await;
+        }
         let known = path == self.settings.telemetry_path
             || matches!(
                 path,

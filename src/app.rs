@@ -1,16 +1,22 @@
 //! Wiring: what is started in which order, and how it ends.
 
+mod reload;
+
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, Readiness};
+pub use reload::Loader;
+
+use self::reload::Reloader;
+use crate::admin::{self, Admin, Gate, Readiness, Reload, WebFile};
 use crate::cli::ListenAddress;
 use crate::clock::{self, ServerClock};
 use crate::config::Config;
@@ -19,9 +25,9 @@ use crate::ledger::store::{self, MemoryStore, StateOptions, Store};
 use crate::ledger::{Ledger, Snapshot};
 use crate::metrics::Metrics;
 use crate::recorder::{self, Recorder};
-use crate::signals::Signals;
-use crate::source::discovery::Discoverer;
-use crate::source::watcher::{Attributes, Watcher};
+use crate::signals::{Hangups, Signals};
+use crate::source::fleet::Fleet;
+use crate::source::watcher::Watcher;
 
 /// How long shutdown may take: below the 30 s that Kubernetes grants by default.
 const GRACE: Duration = Duration::from_secs(20);
@@ -31,10 +37,16 @@ const GRACE: Duration = Duration::from_secs(20);
 pub struct Options {
     /// Where to serve.
     pub listen_address: ListenAddress,
+    /// The file of TLS, users and headers; plain HTTP for everybody if none.
+    pub web_config: Option<PathBuf>,
     /// Path of the metrics.
     pub telemetry_path: String,
     /// Where counters survive a restart; in memory only if none.
     pub state: Option<StateOptions>,
+    /// Reads the config again; none if it can never change.
+    pub loader: Option<Loader>,
+    /// Whether a request may have the config read again.
+    pub lifecycle: bool,
     /// Spreads ticks and backoffs.
     pub seed: u64,
 }
@@ -46,9 +58,12 @@ pub struct App {
     readiness: Readiness,
     watcher: Arc<Watcher>,
     recorder: Recorder,
-    discoveries: TaskTracker,
-    /// Ends discoveries, which find no queues during shutdown.
-    looking: CancellationToken,
+    fleet: Arc<Fleet>,
+    /// By which the config is read again.
+    reloads: mpsc::Sender<Reload>,
+    reloader: Option<JoinHandle<()>>,
+    /// Ends reloading, so that nothing new is started during shutdown.
+    reloading: CancellationToken,
     /// Ends the endpoints, last of all.
     serving: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
@@ -59,11 +74,17 @@ struct View {
     clock: Arc<ServerClock>,
 }
 
-/// Runs until SIGTERM or SIGINT; a second one ends at once.
+/// Runs until SIGTERM or SIGINT; a second one ends at once. SIGHUP has the config read again.
 pub async fn run(config: Config, options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot catch signals")?;
+    let mut hangups = Hangups::listen().context("cannot catch signals")?;
     let app = App::start(config, options).await?;
-    let signal = signals.next().await;
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            () = hangups.next() => app.reload(),
+        }
+    };
     info!(signal, "Shutting down.");
     tokio::select! {
         () = app.shutdown() => {}
@@ -103,9 +124,11 @@ fn state(
 // === impl App ===
 
 impl App {
-    /// Binds, then starts everything. Fails if the address cannot be had or a client cannot be built; MNS is not waited
-    /// for.
+    /// Binds, then starts everything. Fails if the web config is bad, the address cannot be had or a client cannot be
+    /// built; MNS is not waited for.
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
+        let web_file = options.web_config.as_deref().map(WebFile::open);
+        let web_file = web_file.transpose()?;
         let server = admin::Server::new(options.listen_address.bind("--web.listen-address")?)?;
         let address = server.local_addr();
         let clock = Arc::new(ServerClock::default());
@@ -122,30 +145,66 @@ impl App {
             telemetry_path: options.telemetry_path,
             expose_bodies: config.quarantine.expose_bodies,
         };
+        let (reloads, requests) = mpsc::channel(1);
         let admin = Admin::new(
             Arc::new(view),
             Arc::clone(&metrics),
             readiness.clone(),
             settings,
         );
+        let admin = Arc::new(match options.lifecycle {
+            true => admin.reloading(reloads.clone()),
+            false => admin,
+        });
         let serving = CancellationToken::new();
-        let server = tokio::spawn(server.serve(Arc::new(admin), serving.clone().cancelled_owned()));
-        info!(%address, "Listening.");
+        let gate = Gate::new(web_file, Arc::clone(&metrics))?;
+        let tls = gate.is_tls();
+        let server = server.behind(gate);
+        let server = server.serve(Arc::clone(&admin), serving.clone().cancelled_owned());
+        let server = tokio::spawn(server);
+        info!(%address, tls, "Listening.");
 
-        let watcher = Watcher::new(recorder.clone(), Arc::clone(&clock), metrics, options.seed);
-        let app = Self {
+        let watcher = Watcher::new(
+            recorder.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            options.seed,
+        );
+        let watcher = Arc::new(watcher);
+        let fleet = Arc::new(Fleet::new(Arc::clone(&watcher), clock));
+        fleet.apply(config.queues, config.discoveries).await?;
+        metrics.started(clock::now());
+        let reloading = CancellationToken::new();
+        let reloader = options.loader.map(|loader| {
+            let reloader = Reloader {
+                loader,
+                fleet: Arc::clone(&fleet),
+                admin,
+                metrics,
+                quarantine: config.quarantine,
+            };
+            tokio::spawn(reloader.run(requests, reloading.clone()))
+        });
+        readiness.ready();
+        Ok(Self {
             address,
             readiness,
-            watcher: Arc::new(watcher),
+            watcher,
             recorder,
-            discoveries: TaskTracker::new(),
-            looking: CancellationToken::new(),
+            fleet,
+            reloads,
+            reloader,
+            reloading,
             serving,
             server,
-        };
-        app.watch(config, &clock).await?;
-        app.readiness.ready();
-        Ok(app)
+        })
+    }
+
+    /// Has the config read again; the log tells how that went.
+    pub fn reload(&self) {
+        let (done, _) = oneshot::channel();
+        // One that waits already will read what is there now.
+        _ = self.reloads.try_send(Reload(done));
     }
 
     /// The address that is served, with the real port where 0 was asked for.
@@ -161,10 +220,13 @@ impl App {
     /// Not ready, stop receiving, finish or release what was received, commit, and only then stop serving.
     pub async fn shutdown(self) {
         self.readiness.stopping();
-        self.looking.cancel();
-        self.discoveries.close();
+        self.reloading.cancel();
         let drain = async {
-            self.discoveries.wait().await;
+            if let Some(reloader) = self.reloader {
+                // One that panicked reloads nothing any more.
+                _ = reloader.await;
+            }
+            self.fleet.stop_looking().await;
             self.watcher.drain().await;
             // A writer that has ended has written everything.
             _ = self.recorder.flush().await;
@@ -181,18 +243,6 @@ impl App {
             Ok(Err(error)) => warn!(%error, "The endpoints ended with an error."),
             Err(error) => warn!(%error, "The endpoints ended early."),
         }
-    }
-
-    async fn watch(&self, config: Config, clock: &Arc<ServerClock>) -> anyhow::Result<()> {
-        for queue in config.queues {
-            self.watcher.start(queue, Attributes::Own).await?;
-        }
-        for discovery in config.discoveries {
-            let watcher = Arc::clone(&self.watcher);
-            let discoverer = Discoverer::new(discovery, watcher, Arc::clone(clock))?;
-            self.discoveries.spawn(discoverer.run(self.looking.clone()));
-        }
-        Ok(())
     }
 }
 

@@ -47,6 +47,8 @@ pub enum Command {
     Transcodes(commands::transcodes::Args),
     /// Undecodable messages that a running exporter keeps
     Quarantine(commands::quarantine::Args),
+    /// Ask a health endpoint, for images without curl
+    Probe(commands::probe::Args),
     /// Run a local MNS for development and tests
     Emulate(commands::emulate::Args),
 }
@@ -101,6 +103,7 @@ impl Cli {
             Command::Demo(args) => commands::demo::execute(&args),
             Command::Transcodes(args) => commands::transcodes::execute(&args),
             Command::Quarantine(args) => commands::quarantine::execute(&args),
+            Command::Probe(args) => commands::probe::execute(&args),
             Command::Emulate(args) => commands::emulate::execute(args),
         }
     }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 pub mod check_config;
 pub mod demo;
 pub mod emulate;
+pub mod probe;
 pub mod quarantine;
 pub mod run;
 pub mod transcodes;

@@ -21,9 +21,11 @@ pub mod options;
 mod problem;
 mod raw;
 mod resolve;
+mod schema;
 mod table;
 mod transcodes;
 mod value;
+pub mod web;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use problem::{ConfigError, Place, Problem};
@@ -48,7 +50,7 @@ pub struct Config {
 }
 
 /// One queue and how to read it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QueueConfig {
     /// Who it is.
     pub identity: Arc<QueueIdentity>,
@@ -99,7 +101,7 @@ pub struct VodConfig {
 }
 
 /// A rule for queues that are found by one `ListQueue` call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Discovery {
     /// What their names begin with; empty for every queue of the endpoint.
     pub prefix: Arc<str>,

@@ -10,6 +10,7 @@ pub mod exposition;
 mod credentials;
 mod ledger;
 mod registry;
+mod reloads;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -23,8 +24,11 @@ pub use requests::QueueRequests;
 
 use self::catalogue::{
     BUILD_INFO, CALLBACK_CONFIG_OK, PROCESSING, REQUEST_DURATION, REQUESTS, VOD_REQUESTS,
+    WEB_REFUSALS,
 };
 use self::exposition::Writer;
+use crate::admin::Refusal;
+use crate::clock::UnixMillis;
 use crate::ledger::Snapshot;
 use crate::reconcile::callback::{CallbackConfig, Check};
 
@@ -34,6 +38,8 @@ pub struct Metrics {
     registry: Registry,
     durations: HistogramVec,
     vod_requests: IntCounterVec,
+    refusals: IntCounterVec,
+    reloads: reloads::Reloads,
     callbacks: Arc<CallbackConfig>,
     credentials: credentials::Accounts,
     queues: RwLock<BTreeMap<Box<str>, QueueRequests>>,
@@ -73,10 +79,20 @@ impl Metrics {
             VOD_REQUESTS.labels,
         )?;
         registry.register(Box::new(vod_requests.clone()))?;
+        let refusals = IntCounterVec::new(
+            Opts::new(WEB_REFUSALS.name, WEB_REFUSALS.help),
+            WEB_REFUSALS.labels,
+        )?;
+        for refusal in Refusal::ALL {
+            refusals.get_metric_with_label_values(&[refusal.as_str()])?;
+        }
+        registry.register(Box::new(refusals.clone()))?;
         Ok(Self {
             registry,
             durations,
             vod_requests,
+            refusals,
+            reloads: reloads::Reloads::default(),
             callbacks: Arc::default(),
             credentials: credentials::Accounts::default(),
             queues: RwLock::default(),
@@ -90,6 +106,21 @@ impl Metrics {
             .inc();
     }
 
+    /// A client of the endpoints was refused.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refusals.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// The config of the start is in force since then.
+    pub fn started(&self, at: UnixMillis) {
+        self.reloads.started(at);
+    }
+
+    /// The config was read again: it is in force since then, or it was bad.
+    pub fn reloaded(&self, at: Option<UnixMillis>) {
+        self.reloads.reloaded(at);
+    }
+
     /// What is shown of VOD's callback configuration.
     pub fn callbacks(&self) -> Arc<CallbackConfig> {
         Arc::clone(&self.callbacks)
@@ -98,6 +129,11 @@ impl Metrics {
     /// What is shown of an account's credentials; the same each time it is asked for.
     pub fn credentials(&self, account: &str) -> Arc<AccountCredentials> {
         self.credentials.get(account)
+    }
+
+    /// Ends the series of the other accounts.
+    pub fn retain_accounts(&self, is_used: impl Fn(&str) -> bool) {
+        self.credentials.retain(is_used);
     }
 
     /// The counters of one queue's calls; the same ones each time it is asked for.
@@ -143,6 +179,7 @@ impl Metrics {
         for (queue, requests) in &*self.queues.read().unwrap_or_else(PoisonError::into_inner) {
             requests.write(queue, &mut family);
         }
+        self.reloads.write(&mut writer);
         registry::write(&self.registry.gather(), &mut writer);
         writer.finish();
     }

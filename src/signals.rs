@@ -1,14 +1,33 @@
-//! The signals that end the process: SIGTERM from an orchestrator, SIGINT from a person.
+//! The signals that end the process (SIGTERM from an orchestrator, SIGINT from a person), and the one that has it read
+//! its config again.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Both signals, caught from the moment this exists.
+/// Both signals that end it, caught from the moment this exists.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// SIGHUP, by which an operator has the config read again; caught from the moment this exists.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+// === impl Hangups ===
+
+impl Hangups {
+    /// Catches the signal from now on.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        _ = self.0.recv().await;
+    }
 }
 
 // === impl Signals ===

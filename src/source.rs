@@ -6,6 +6,7 @@
 mod clients;
 mod consume;
 pub mod discovery;
+pub mod fleet;
 mod observed;
 mod peek;
 pub mod watcher;

@@ -31,6 +31,8 @@ fn rendered(snapshot: &Snapshot, format: Format) -> String {
     let credentials = metrics.credentials("default");
     credentials.renewed(Some(UnixMillis::from_secs(1_767_326_645)));
     credentials.failed("timeout");
+    metrics.started(snapshot::NOW);
+    metrics.reloaded(None);
     let callback = MessageCallback {
         callback_type: "HTTP".to_owned(),
         mns_endpoint: String::new(),

@@ -2,6 +2,8 @@
 
 mod transcodes;
 
+use std::sync::atomic::Ordering;
+
 use http::StatusCode;
 use serde::Serialize;
 
@@ -107,7 +109,7 @@ pub(super) fn quarantine(admin: &Admin, query: &str) -> Answer {
         Ok(query) => query,
         Err(why) => return error(StatusCode::BAD_REQUEST, &why),
     };
-    if query.bodies && !admin.settings.expose_bodies {
+    if query.bodies && !admin.expose_bodies.load(Ordering::Relaxed) {
         return error(
             StatusCode::FORBIDDEN,
             "Bodies name customers' media and are not shown. Set quarantine.expose_bodies to true in the \

@@ -83,8 +83,11 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     tasks.spawn(server.run(ending.clone().cancelled_owned()));
     let options = app::Options {
         listen_address: args.listen_address.clone(),
+        web_config: None,
         telemetry_path: "/metrics".to_owned(),
         state: None,
+        loader: None,
+        lifecycle: false,
         seed: args.seed,
     };
     let app = App::start(config(&url)?, options).await?;

@@ -10,7 +10,7 @@ use crate::ledger::snapshot::Mode;
 use crate::ledger::store::StateOptions;
 
 /// Flags of `run`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Config file with the queues to watch
@@ -56,6 +56,21 @@ pub struct Args {
         default_value = ":10058"
     )]
     listen_address: ListenAddress,
+    /// File with TLS, users and headers, as all Prometheus exporters read it [default: plain HTTP for everybody]
+    #[arg(
+        long = "web.config.file",
+        value_name = "FILE",
+        env = "VOD_CALLBACK_EXPORTER_WEB_CONFIG_FILE",
+        hide_env_values = true
+    )]
+    web_config: Option<PathBuf>,
+    /// Let a POST or PUT to /-/reload read the config again, as SIGHUP does
+    #[arg(
+        long = "web.enable-lifecycle",
+        env = "VOD_CALLBACK_EXPORTER_WEB_ENABLE_LIFECYCLE",
+        hide_env_values = true
+    )]
+    lifecycle: bool,
     /// Path of the metrics
     #[arg(
         long = "web.telemetry-path",
@@ -94,19 +109,27 @@ file, ECS RAM role, credentials URI.
       --mns.endpoint=https://1234.mns.cn-shanghai.aliyuncs.com
   vod-callback-exporter run --config.file=/etc/vod-callback-exporter.yaml
 
-Ends with SIGTERM or SIGINT. Exit codes: 0 ended as asked, 1 cannot listen or open the state, 64 bad flags or config.";
+SIGHUP reads the config again: a bad one changes nothing. Ends with SIGTERM or SIGINT. Exit codes: 0 ended as asked, 1 cannot listen or open the state, 64 bad flags or config.";
 
 /// Runs until told to end.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
-    let config = args.config()?;
-    announce(&config);
+    let load = |args: &Args| {
+        let config = args.config()?;
+        announce(&config);
+        Ok(config)
+    };
+    let config = load(args)?;
+    let again = args.clone();
     let options = app::Options {
         listen_address: args.listen_address.clone(),
+        web_config: args.web_config.clone(),
         telemetry_path: args.telemetry_path.clone(),
         state: args.state_path.clone().map(|path| StateOptions {
             path,
             reset: args.state_reset,
         }),
+        loader: Some(app::Loader::new(move || load(&again))),
+        lifecycle: args.lifecycle,
         seed: fastrand::u64(..),
     };
     block_on(app::run(config, options))

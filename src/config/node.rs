@@ -101,10 +101,11 @@ impl Value {
     }
 }
 
-/// Text in back quotes, in [`plain`] form; never a password in a URL.
+/// Text in back quotes, in [`plain`] form; never a password in a URL, nor what may be a key.
 pub(super) fn describe_text(text: &str) -> String {
     match text {
         "" => "empty text".to_owned(),
+        pem if pem.contains("-----BEGIN ") => "PEM text (not shown)".to_owned(),
         url if url.contains("://") && url.contains('@') => {
             "a URL with user name or password (not shown)".to_owned()
         }

@@ -365,22 +365,21 @@ pub const OPTIONS: &[ConfigOption] = &[
     ),
 ];
 
-/// The options under `table`: a path of [`OPTIONS`], empty for the top of the file. Each with its own key.
-pub(super) fn options_of(
-    table: &str,
-) -> impl Iterator<Item = (&'static str, &'static ConfigOption)> {
-    let is_defaults = table == "defaults";
-    let parent = if is_defaults { "queues[]" } else { table };
-    OPTIONS.iter().filter_map(move |option| {
-        let (head, key) = option.path.rsplit_once('.').unwrap_or(("", option.path));
-        (head == parent && (option.inherited || !is_defaults)).then_some((key, option))
-    })
-}
-
 /// The documentation of the file, as Markdown.
 pub fn render() -> String {
-    let mut page = format!("{HEAD}| option | takes | default | meaning |\n|---|---|---|---|\n");
-    for option in OPTIONS {
+    let mut page = format!("{HEAD}{}", table(OPTIONS));
+    _ = write!(
+        page,
+        "{}",
+        TAIL.replace("{MAX_QUEUES}", &MAX_QUEUES.to_string())
+    );
+    page
+}
+
+/// Options as a table in Markdown.
+pub(super) fn table(options: &[ConfigOption]) -> String {
+    let mut page = "| option | takes | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for option in options {
         let mark = if option.inherited { " *" } else { "" };
         // Writing to a String cannot fail.
         _ = writeln!(
@@ -392,11 +391,6 @@ pub fn render() -> String {
             option.meaning
         );
     }
-    _ = write!(
-        page,
-        "{}",
-        TAIL.replace("{MAX_QUEUES}", &MAX_QUEUES.to_string())
-    );
     page
 }
 
@@ -419,7 +413,7 @@ fn default_cell(option: &ConfigOption) -> String {
     }
 }
 
-const fn option(
+pub(super) const fn option(
     path: &'static str,
     kind: Kind,
     default: &'static str,
@@ -472,4 +466,17 @@ const TAIL: &str = "
   same id.
 - A queue is not passed on to itself, nor queues to each other in a circle.
 - An `http` endpoint on a public network is warned about: its requests can be read on their way.
+
+## Reading it again
+
+SIGHUP reads the file again, and so does a POST or PUT to `/-/reload` where the exporter was started with
+`--web.enable-lifecycle`: 200 and what changed, or 500 and every problem.
+
+- A bad file changes nothing: what was there before stays in force, and
+  `vod_callback_exporter_config_last_reload_successful` is 0.
+- Queues that are the same go on untouched. New ones start; those that are gone stop once what was received is deleted,
+  passed on or released, and leave `/metrics`. A changed queue starts anew and keeps what it has counted.
+- A queue is the same queue as long as endpoint and name in MNS are, whatever its id.
+- Only `quarantine.max_bytes` takes effect after a restart. Flags are not in the file.
+- The file with TLS and users needs none of this: see [web-config.md](web-config.md).
 ";

@@ -137,7 +137,7 @@ impl Place {
     }
 
     /// A problem here.
-    pub(super) fn problem(&self, text: impl Into<String>) -> Problem {
+    pub(crate) fn problem(&self, text: impl Into<String>) -> Problem {
         Problem {
             place: self.clone(),
             text: text.into(),
@@ -179,7 +179,7 @@ impl fmt::Display for Problem {
 
 impl ConfigError {
     /// `problems`, which are at least one, put into the order of the file.
-    pub(super) fn invalid(origin: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn invalid(origin: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort();
         problems.dedup();
         Self::Invalid {

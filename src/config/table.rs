@@ -6,8 +6,9 @@ use url::Url;
 
 use super::endpoint::Endpoint;
 use super::node::{Node, Value, describe_text, plain};
-use super::options::{Kind, options_of};
+use super::options::{ConfigOption, Kind};
 use super::problem::{Place, Problem, nearest};
+use super::schema::Schema;
 use super::value::{MAX_LABELS, parse_bytes, parse_duration};
 use crate::ledger::counts::TRANSCODE_BOUNDS;
 use crate::secret::SecretSource;
@@ -36,7 +37,7 @@ pub(super) struct Table<'p> {
     pub(super) place: Place,
     /// Problems found so far.
     pub(super) problems: &'p mut Vec<Problem>,
-    schema: &'static str,
+    schema: Schema,
     entries: Vec<(String, Node)>,
 }
 
@@ -104,9 +105,10 @@ impl<'p> Table<'p> {
     pub(super) fn open(
         place: Place,
         node: Node,
-        schema: &'static str,
+        schema: impl Into<Schema>,
         problems: &'p mut Vec<Problem>,
     ) -> Self {
+        let schema = schema.into();
         let entries = mapping(&place, node, &Kind::Table, problems);
         Self {
             place,
@@ -119,7 +121,7 @@ impl<'p> Table<'p> {
     /// Takes the mapping under `key`, which `schema` describes.
     pub(super) fn table(&mut self, key: &str, schema: &'static str) -> Table<'_> {
         let (place, node) = self.take(key).unwrap_or_else(|| self.nothing(key));
-        Table::open(place, node, schema, self.problems)
+        Table::open(place, node, self.schema.at(schema), self.problems)
     }
 
     /// Takes the mapping under `key`, if the file mentions it, and reads it; nothing is an empty one.
@@ -137,16 +139,17 @@ impl<'p> Table<'p> {
                 .push(place.problem(unexpected(&node.value, Kind::Table)));
             return Field::Invalid;
         }
-        let mut table = Table::open(place.clone(), node, schema, self.problems);
+        let mut table = Table::open(place.clone(), node, self.schema.at(schema), self.problems);
         let section = read(&mut table);
         table.close();
         Field::Given(place, section)
     }
 
-    /// Takes the mapping from names to mappings under `key`.
+    /// Takes the mapping from names of the user's under `key`.
     pub(super) fn tables(&mut self, key: &str) -> Vec<(Place, String, Node)> {
         let (place, node) = self.take(key).unwrap_or_else(|| self.nothing(key));
-        mapping(&place, node, &Kind::Tables, self.problems)
+        let kind = self.option(key).map_or(Kind::Tables, |option| option.kind);
+        mapping(&place, node, &kind, self.problems)
             .into_iter()
             .map(|(name, node)| (place.key(node.line, &plain(&name)), name, node))
             .collect()
@@ -376,9 +379,14 @@ impl<'p> Table<'p> {
 
     /// Reports the keys that were not taken.
     pub(super) fn close(self) {
-        let known: Vec<&str> = options_of(self.schema).map(|(key, _)| key).collect();
+        let known: Vec<&str> = self.schema.options().map(|(key, _)| key).collect();
         for (key, node) in self.entries {
-            let place = self.place.key(node.line, &plain(&key));
+            // Without a space behind the colon, what should be a value, and may be a secret, is a part of the key.
+            let shown = match key.split_once(':') {
+                Some((key, _)) => format!("{}:(not shown)", plain(key)),
+                None => plain(&key),
+            };
+            let place = self.place.key(node.line, &shown);
             let remedy = match nearest(&key, known.iter().copied()) {
                 _ if SECRETS.contains(&key.as_str()) => {
                     "credentials stand under `accounts`, by file or environment variable".to_owned()
@@ -391,7 +399,7 @@ impl<'p> Table<'p> {
         }
     }
 
-    fn field<T>(
+    pub(super) fn field<T>(
         &mut self,
         key: &str,
         read: impl FnOnce(&Place, Value, Kind) -> Result<T, String>,
@@ -399,8 +407,11 @@ impl<'p> Table<'p> {
         let Some((place, node)) = self.take(key) else {
             return Field::Absent;
         };
-        let result = match options_of(self.schema).find(|(known, _)| *known == key) {
-            Some((_, option)) => match node.value {
+        let result = match self.option(key) {
+            Some(option) => match node.value {
+                value if self.schema.lenient && option.kind.is_no_value(&value) => {
+                    return Field::Absent;
+                }
                 Value::Null => Err(format!(
                     "found nothing, expected {}; give a value or remove the key",
                     option.kind
@@ -410,6 +421,11 @@ impl<'p> Table<'p> {
             None => Err("unknown key; remove it".to_owned()),
         };
         Field::Given(place, result).and_then(self.problems, |result| result)
+    }
+
+    fn option(&self, key: &str) -> Option<&'static ConfigOption> {
+        let mut options = self.schema.options();
+        options.find_map(|(known, option)| (known == key).then_some(option))
     }
 
     fn take(&mut self, key: &str) -> Option<(Place, Node)> {
@@ -442,6 +458,12 @@ fn mapping(
     match node.value {
         Value::Map(entries) => entries,
         Value::Null => Vec::new(),
+        Value::Text(_) if *kind == Kind::Users => {
+            let text =
+                format!("found text (not shown), expected {kind}; put a space behind each colon");
+            problems.push(place.problem(text));
+            Vec::new()
+        }
         other => {
             problems.push(place.problem(unexpected(&other, *kind)));
             Vec::new()

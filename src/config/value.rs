@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 
+use super::node::Value;
 use crate::ledger::counts::TRANSCODE_BOUNDS;
 
 /// What an option takes.
@@ -52,6 +53,18 @@ pub enum Kind {
     Url(&'static str),
     /// A list of texts for labels.
     Labels,
+    /// PEM text, which may be a secret.
+    Pem,
+    /// A list of names of client certificates.
+    Names,
+    /// A list of these words.
+    Choices(&'static [&'static str]),
+    /// A mapping from names of users to hashes of their passwords.
+    Users,
+    /// The value of a header.
+    Header,
+    /// A time of any precision, or 0.
+    Interval,
 }
 
 /// The most items of [`Kind::Labels`].
@@ -102,6 +115,18 @@ pub(super) fn seconds(secs: u64) -> String {
     }
 }
 
+fn one_of(words: &[&str], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (index, word) in words.iter().enumerate() {
+        let before = match index {
+            0 => "",
+            last if last + 1 == words.len() => " or ",
+            _ => ", ",
+        };
+        write!(f, "{before}`{word}`")?;
+    }
+    Ok(())
+}
+
 // === impl Kind ===
 
 impl Kind {
@@ -118,14 +143,26 @@ impl Kind {
                 (1..=256).contains(&text.len()) && text.bytes().all(is_name)
             }
             Self::QueuePrefix => text.len() <= 256 && text.bytes().all(is_name),
-            Self::File => !text.is_empty() && !text.contains('\0'),
+            Self::File => !text.is_empty() && !text.contains(char::is_control),
             Self::Variable => {
                 text.len() <= 256
                     && text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
                     && text.bytes().all(|byte| is_name(byte) && byte != b'-')
             }
             Self::Choice(words) => words.contains(&text),
+            Self::Header => http::HeaderValue::from_str(text).is_ok(),
             _ => true,
+        }
+    }
+
+    /// Whether a value says nothing, where that is the same as no key.
+    pub(super) fn is_no_value(self, value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Text(text) => {
+                text.is_empty() && matches!(self, Self::File | Self::Pem | Self::Choice(_))
+            }
+            _ => false,
         }
     }
 }
@@ -155,17 +192,16 @@ impl fmt::Display for Kind {
             Self::File => f.write_str("the path of a file"),
             Self::Variable => f.write_str("the name of an environment variable"),
             Self::Flag => f.write_str("`true` or `false`"),
-            Self::Choice(words) => {
-                for (index, word) in words.iter().enumerate() {
-                    let before = match index {
-                        0 => "",
-                        last if last + 1 == words.len() => " or ",
-                        _ => ", ",
-                    };
-                    write!(f, "{before}`{word}`")?;
-                }
-                Ok(())
+            Self::Choice(words) => one_of(words, f),
+            Self::Choices(words) => {
+                f.write_str("a list, each item one of ")?;
+                one_of(words, f)
             }
+            Self::Pem => f.write_str("PEM text"),
+            Self::Names => f.write_str("a list of DNS names, addresses, e-mail addresses or URIs"),
+            Self::Users => f.write_str("a mapping from names to bcrypt hashes"),
+            Self::Header => f.write_str("text that a header may hold"),
+            Self::Interval => f.write_str("a time such as `1s`, or `0`"),
             Self::Count(min, max) => write!(f, "a whole number from {min} to {max}"),
             Self::Seconds(min, max) => {
                 write!(

@@ -3,6 +3,7 @@
 //! The exposition takes names, types and HELP texts from here, `docs/metrics.md` is rendered from here, and tests hold
 //! the two against each other, so that a name exists in one place.
 
+use crate::admin::Refusal;
 use crate::aliyun::credentials;
 use crate::ledger::EVICTION_TABLES;
 use crate::ledger::counts::{
@@ -268,6 +269,18 @@ families! {
     LAST_TICK "vod_callback_exporter_last_tick_timestamp_seconds" Kind::Gauge, ["queue"], "max",
         "When the last read of the queue ended, well or badly, in Unix seconds.",
         "absent until the first read has ended";
+    CONFIG_RELOADS "vod_callback_exporter_config_reloads_total" Kind::Counter, ["result"], "sum",
+        "Times that the config was read again, by a request or a signal.",
+        "both results start at 0";
+    CONFIG_RELOAD_SUCCESSFUL "vod_callback_exporter_config_last_reload_successful" Kind::Gauge, [], "min",
+        "Whether the config was good when it was read last: 1 or 0. At 0 the one before stays in force.",
+        "always present; 1 from the start";
+    CONFIG_RELOAD_TIME "vod_callback_exporter_config_last_reload_success_timestamp_seconds" Kind::Gauge, [], "min",
+        "Since when the config is in force, in Unix seconds.",
+        "always present";
+    WEB_REFUSALS "vod_callback_exporter_web_refusals_total" Kind::Counter, ["reason"], "sum",
+        "Connections and requests to the exporter that were refused before an endpoint saw them.",
+        "all reasons of refusals start at 0";
     PROCESS_CPU "process_cpu_seconds_total" Kind::Counter, [], "sum",
         "User and system CPU time of the process, in whole seconds.",
         "Linux only";
@@ -367,11 +380,13 @@ pub const LABELS: &[Label] = &[
     },
     Label {
         name: "reason",
-        meaning: "why a body could not be decoded, or why there are no new credentials",
+        meaning: "why a body could not be decoded, why there are no new credentials, or why a client of the exporter \
+                  was refused",
         values: || {
             let bodies = Undecodable::ALL.iter().map(|value| value.as_str());
+            let clients = Refusal::ALL.iter().map(|value| value.as_str());
             let mut values: Vec<_> = bodies.collect();
-            for reason in credentials::Error::ALL {
+            for reason in credentials::Error::ALL.into_iter().chain(clients) {
                 if !values.contains(&reason) {
                     values.push(reason);
                 }
@@ -412,12 +427,10 @@ pub const LABELS: &[Label] = &[
     Label {
         name: "result",
         meaning: "whether the objective was met (`good`, `bad`), or what became of a message that is passed on: taken, \
-                  refused for good, or to be offered again",
+                  refused for good, or to be offered again; or how a reload ended (`success`, `failure`)",
         values: || {
-            OBJECTIVE_RESULTS
-                .into_iter()
-                .chain(FORWARD_RESULTS)
-                .collect()
+            let videos_and_messages = OBJECTIVE_RESULTS.into_iter().chain(FORWARD_RESULTS);
+            videos_and_messages.chain(RELOAD_RESULTS).collect()
         },
     },
     Label {
@@ -429,6 +442,9 @@ pub const LABELS: &[Label] = &[
 
 /// Values of `result`, in the order of [`crate::ledger::Counts::objective`].
 pub const OBJECTIVE_RESULTS: [&str; 2] = ["good", "bad"];
+
+/// Values of `result` where a config was read again.
+pub const RELOAD_RESULTS: [&str; 2] = ["success", "failure"];
 
 /// Values of `state`, in the order of [`crate::ledger::QueueSnapshot::depth`].
 pub const MESSAGE_STATES: [&str; 3] = ["active", "inactive", "delayed"];

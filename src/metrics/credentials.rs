@@ -29,6 +29,11 @@ impl Accounts {
         Arc::clone(accounts.entry(account.into()).or_default())
     }
 
+    pub(super) fn retain(&self, is_used: impl Fn(&str) -> bool) {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|account, _| is_used(account));
+    }
+
     pub(super) fn write(&self, writer: &mut Writer<'_>) {
         let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut family = writer.family(&CREDENTIALS_EXPIRY);

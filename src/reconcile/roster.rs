@@ -12,7 +12,7 @@ use super::budget::Budget;
 use super::callback::CallbackConfig;
 use super::driver::{self, Driver, Settings, Watched};
 use crate::clock::ServerClock;
-use crate::config::VodConfig;
+use crate::config::{AccountConfig, VodConfig};
 use crate::ledger::{Overdue, QueueIndex, Record, Situation};
 use crate::recorder::{Recorder, Stopped};
 use crate::vod::api::Client;
@@ -37,9 +37,12 @@ struct Groups {
 
 #[derive(Debug)]
 struct Group {
-    account: Arc<str>,
+    account: Arc<AccountConfig>,
     vod: VodConfig,
     queues: Queues,
+    budget: Arc<Budget>,
+    /// Ends its driver.
+    cancelled: CancellationToken,
 }
 
 type Queues = Arc<Mutex<Vec<Watched>>>;
@@ -76,7 +79,7 @@ impl Roster {
     /// the same way.
     pub fn watch(
         &self,
-        account: &Arc<str>,
+        account: &Arc<AccountConfig>,
         vod: &VodConfig,
         queue: Watched,
         seed: u64,
@@ -91,7 +94,7 @@ impl Roster {
         info!(queue = %queue.identity.id, vod = client.host(), "Asking VOD about overdue transcodes.");
         let budget = groups
             .budgets
-            .entry((Arc::clone(account), client.endpoint().clone()))
+            .entry((Arc::clone(&account.name), client.endpoint().clone()))
             .or_insert_with(|| Arc::new(Budget::new(vod.requests_per_second)));
         let budget = Arc::clone(budget);
         let queues = Arc::new(Mutex::new(vec![queue]));
@@ -107,20 +110,35 @@ impl Roster {
             seed,
         };
         let callbacks = Arc::clone(&self.callbacks);
-        let driver = Driver::new(client, book, budget, callbacks, settings);
-        self.tracker.spawn(driver.run(self.cancelled.clone()));
+        let cancelled = self.cancelled.child_token();
+        let driver = Driver::new(client, book, Arc::clone(&budget), callbacks, settings);
+        self.tracker.spawn(driver.run(cancelled.clone()));
         groups.drivers.push(Group {
             account: Arc::clone(account),
             vod: vod.clone(),
             queues,
+            budget,
+            cancelled,
         });
     }
 
-    /// Ends the questions about a queue, and what was said of its callback configuration.
+    /// Ends the questions about a queue, and what was said of its callback configuration. A driver without a queue ends.
     pub fn forget(&self, id: &str) {
-        for group in &self.groups().drivers {
-            lock(&group.queues).retain(|queue| &*queue.identity.id != id);
-        }
+        let mut groups = self.groups();
+        let Groups { drivers, budgets } = &mut *groups;
+        drivers.retain(|group| {
+            let mut queues = lock(&group.queues);
+            queues.retain(|queue| &*queue.identity.id != id);
+            if queues.is_empty() {
+                group.cancelled.cancel();
+            }
+            !queues.is_empty()
+        });
+        budgets.retain(|_, budget| {
+            drivers
+                .iter()
+                .any(|group| Arc::ptr_eq(&group.budget, budget))
+        });
         self.callbacks.forget(id);
     }
 

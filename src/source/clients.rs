@@ -24,6 +24,8 @@ pub(super) struct Clients {
 
 #[derive(Clone, Debug)]
 struct Account {
+    /// By what it was made: an account that the config describes in another way is another.
+    config: AccountConfig,
     credentials: Arc<Provider>,
     http: reqwest::Client,
 }
@@ -57,7 +59,9 @@ impl Clients {
         region: &str,
         seed: u64,
     ) -> Result<Client, transport::Error> {
-        let Account { credentials, http } = self.account(account, seed)?;
+        let Account {
+            credentials, http, ..
+        } = self.account(account, seed)?;
         let config = ClientConfig {
             endpoint: endpoint.url().clone(),
             region: (!region.is_empty()).then(|| region.to_owned()),
@@ -86,12 +90,14 @@ impl Clients {
             .clone()
             .or_else(|| api::endpoint_of(&vod.region));
         let endpoint = endpoint.ok_or_else(|| StartError::Region(Arc::clone(&vod.region)))?;
-        let Account { credentials, http } =
-            self.account(account, seed)
-                .map_err(|source| StartError::Client {
-                    account: Arc::clone(&account.name),
-                    source,
-                })?;
+        let Account {
+            credentials, http, ..
+        } = self
+            .account(account, seed)
+            .map_err(|source| StartError::Client {
+                account: Arc::clone(&account.name),
+                source,
+            })?;
         let config = api::ClientConfig {
             endpoint,
             app_id: vod.app_id.as_deref().map(str::to_owned),
@@ -106,9 +112,19 @@ impl Clients {
         self.metrics.remove_queue(queue);
     }
 
+    /// Forgets the accounts that no config names any more.
+    pub(super) fn retain(&self, is_used: impl Fn(&AccountConfig) -> bool) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, account| is_used(&account.config));
+        self.metrics
+            .retain_accounts(|name| accounts.contains_key(name));
+    }
+
     fn account(&self, config: &AccountConfig, seed: u64) -> Result<Account, transport::Error> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.get(&config.name) {
+        if let Some(account) = accounts.get(&config.name)
+            && account.config == *config
+        {
             return Ok(account.clone());
         }
         let options = config.transport();
@@ -117,6 +133,7 @@ impl Clients {
         let name = Arc::clone(&config.name);
         let context = Context::new(name, http.clone(), &options, shown, seed)?;
         let account = Account {
+            config: config.clone(),
             credentials: Arc::new(Provider::of(&config.credentials, context)),
             http,
         };

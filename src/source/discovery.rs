@@ -55,6 +55,10 @@ impl Discoverer {
             };
             self.log(&mut outage, listed.as_ref().err());
             if let Ok(queues) = listed {
+                let _changing = tokio::select! {
+                    () = cancelled.cancelled() => return Ok(()),
+                    changing = self.watcher.changing() => changing,
+                };
                 self.found(&mut known, queues, sent).await?;
             }
             tokio::select! {
@@ -83,20 +87,21 @@ impl Discoverer {
             }
         }
         for attributes in queues {
-            if !known.contains(&attributes.name) {
-                if known.len() >= MAX_QUEUES {
-                    continue;
-                }
-                let config = self.discovery.queue(&attributes.name);
+            if !known.contains(&attributes.name) && known.len() >= MAX_QUEUES {
+                continue;
+            }
+            let is_new = known.insert(attributes.name.clone());
+            let config = self.discovery.queue(&attributes.name);
+            // Also one that the config named until it was reloaded.
+            if !self.watcher.is_watched(&config.identity) {
                 let outcome = self.watcher.start(config, Attributes::Discovery).await?;
-                if outcome == Outcome::IdTaken {
+                if outcome == Outcome::IdTaken && is_new {
                     warn!(
                         queue = %attributes.name,
                         endpoint = %self.discovery.endpoint(),
                         "A discovered queue is not watched, since another has its id: name one of them under `queues` with an id."
                     );
                 }
-                known.insert(attributes.name.clone());
             }
             if let Some(queue) = self.discovered(&attributes.name) {
                 queue.attributes(sent, &attributes).await;

@@ -11,7 +11,7 @@ use super::clients::Clients;
 use super::{Queue, State};
 use crate::aliyun::transport;
 use crate::clock::{self, ServerClock};
-use crate::config::{Discovery, QueueConfig};
+use crate::config::{Discovery, QueueConfig, VodConfig};
 use crate::forward::Target;
 use crate::ledger::{QueueIdentity, Record};
 use crate::metrics::Metrics;
@@ -20,6 +20,7 @@ use crate::mns::client::Client;
 use crate::reconcile::driver::Watched;
 use crate::reconcile::roster::Roster;
 use crate::recorder::{Recorder, Stopped};
+use crate::vod::api;
 
 /// The queues that are watched now.
 #[derive(Debug)]
@@ -32,6 +33,18 @@ pub struct Watcher {
     running: Mutex<HashMap<Arc<str>, Running>>,
     rng: Mutex<fastrand::Rng>,
     roster: Roster,
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// A queue that can be watched: everything that could fail has been done.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    config: QueueConfig,
+    attributes: Attributes,
+    client: Client,
+    target: Option<Arc<Target>>,
+    asking: Option<(api::Client, VodConfig)>,
+    seed: u64,
 }
 
 #[derive(Debug)]
@@ -108,7 +121,13 @@ impl Watcher {
             roster,
             running: Mutex::default(),
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
+            changing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The right to change which queues are watched. Whoever starts or stops some holds it meanwhile.
+    pub(super) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
     }
 
     /// Starts to watch a queue, unless it or another of its id is watched already.
@@ -117,13 +136,26 @@ impl Watcher {
         config: QueueConfig,
         attributes: Attributes,
     ) -> Result<Outcome, StartError> {
-        let identity = Arc::clone(&config.identity);
-        if let Some(outcome) = self.conflict(&identity) {
+        if let Some(outcome) = self.conflict(&config.identity) {
             return Ok(outcome);
         }
+        let prepared = self.prepare(config, attributes)?;
+        self.launch(prepared).await?;
+        Ok(Outcome::Started)
+    }
+
+    /// Makes everything that a queue needs, and changes nothing.
+    pub(super) fn prepare(
+        &self,
+        config: QueueConfig,
+        attributes: Attributes,
+    ) -> Result<Prepared, StartError> {
         let seed = self.seed();
         let QueueConfig {
-            account, endpoint, ..
+            identity,
+            account,
+            endpoint,
+            ..
         } = &config;
         let client = self
             .clients
@@ -138,6 +170,27 @@ impl Watcher {
             .clone()
             .map(|vod| Ok::<_, StartError>((self.clients.vod(account, &vod, seed)?, vod)))
             .transpose()?;
+        Ok(Prepared {
+            config,
+            attributes,
+            client,
+            target,
+            asking,
+            seed,
+        })
+    }
+
+    /// Watches a queue, which nobody watches and whose id is free.
+    pub(super) async fn launch(&self, prepared: Prepared) -> Result<(), StartError> {
+        let Prepared {
+            config,
+            attributes,
+            client,
+            target,
+            asking,
+            seed,
+        } = prepared;
+        let identity = Arc::clone(&config.identity);
         let at = self.clock.now().unwrap_or_else(clock::now);
         let index = self
             .recorder
@@ -149,7 +202,7 @@ impl Watcher {
                 identity: Arc::clone(&identity),
             };
             self.roster
-                .watch(&account.name, &vod, watched, seed, client);
+                .watch(&config.account, &vod, watched, seed, client);
         }
         let queue = Arc::new(Queue {
             config,
@@ -164,22 +217,23 @@ impl Watcher {
             state: Mutex::new(State::default()),
         });
         info!(queue = %identity.id, endpoint = %identity.endpoint, mode = mode_label(identity.mode), "Watching the queue.");
+        if let Some(target) = &queue.target {
+            let id = queue.id();
+            info!(queue = id, target_queue = %target.name(), "Passing messages on.");
+        }
         let tracker = TaskTracker::new();
         tracker.spawn(self.tracker.track_future(super::run(Arc::clone(&queue))));
         tracker.close();
         self.running()
             .insert(Arc::clone(&identity.id), Running { queue, tracker });
-        Ok(Outcome::Started)
+        Ok(())
     }
 
     /// Stops watching a queue: its series vanish, its counters stay in the ledger for 30 days.
     pub async fn stop(&self, id: &str) -> Result<(), Stopped> {
-        let Some(Running { queue, tracker }) = self.running().remove(id) else {
+        let Some(queue) = self.end(id).await else {
             return Ok(());
         };
-        self.roster.forget(id);
-        queue.cancelled.cancel();
-        tracker.wait().await;
         info!(queue = id, "No longer watching the queue.");
         let at = queue.now();
         self.recorder
@@ -190,6 +244,54 @@ impl Watcher {
             .await?;
         self.clients.forget(id);
         Ok(())
+    }
+
+    /// Ends a queue's tasks once what they received is deleted or released. In the ledger the queue stays open, so that
+    /// it can be watched in another way without a gap.
+    pub(super) async fn end(&self, id: &str) -> Option<Arc<Queue>> {
+        let Running { queue, tracker } = self.running().remove(id)?;
+        self.roster.forget(id);
+        queue.cancelled.cancel();
+        tracker.wait().await;
+        Some(queue)
+    }
+
+    /// Ends the series of a queue's calls, whose id is no longer in use.
+    pub(super) fn forget(&self, id: &str) {
+        self.clients.forget(id);
+    }
+
+    /// Forgets the accounts of queues and rules that are gone.
+    pub(super) fn forget_accounts<'a>(&self, rules: impl Iterator<Item = &'a Discovery>) {
+        let queues = self.watched().into_iter().flat_map(|(queue, _)| {
+            let forward = queue.forward.map(|forward| forward.account);
+            [Some(queue.account), forward].into_iter().flatten()
+        });
+        let used: Vec<_> = queues
+            .chain(rules.map(Discovery::account).cloned())
+            .collect();
+        self.clients
+            .retain(|account| used.iter().any(|used| **used == *account));
+    }
+
+    /// Everything that is watched, and who reads its attributes.
+    pub(super) fn watched(&self) -> Vec<(QueueConfig, Attributes)> {
+        let running = self.running();
+        let queues = running.values().map(|running| &running.queue);
+        queues
+            .map(|queue| {
+                let attributes = match queue.reads_attributes {
+                    true => Attributes::Own,
+                    false => Attributes::Discovery,
+                };
+                (queue.config.clone(), attributes)
+            })
+            .collect()
+    }
+
+    /// Whether anybody watches this queue of MNS.
+    pub(super) fn is_watched(&self, identity: &QueueIdentity) -> bool {
+        self.conflict(identity) == Some(Outcome::AlreadyWatched)
     }
 
     /// A client to look for queues with.
@@ -236,7 +338,6 @@ impl Watcher {
                 account: Arc::clone(&account.name),
                 source,
             })?;
-        info!(queue = %id, endpoint = %forward.endpoint, target_queue = %forward.name, "Passing messages on.");
         let rng = fastrand::Rng::with_seed(seed);
         let target = Target::new(Arc::clone(id), Arc::clone(&forward.name), client, rng);
         Ok(Some(Arc::new(target)))
@@ -244,10 +345,7 @@ impl Watcher {
 
     fn conflict(&self, identity: &QueueIdentity) -> Option<Outcome> {
         let running = self.running();
-        let same = |running: &Running| {
-            let other = &running.queue.config.identity;
-            other.endpoint == identity.endpoint && other.mns_queue == identity.mns_queue
-        };
+        let same = |running: &Running| is_same(&running.queue.config.identity, identity);
         if running.values().any(same) {
             Some(Outcome::AlreadyWatched)
         } else {
@@ -267,4 +365,9 @@ impl Watcher {
     fn running(&self) -> MutexGuard<'_, HashMap<Arc<str>, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether both mean the same queue of MNS.
+pub(super) fn is_same(a: &QueueIdentity, b: &QueueIdentity) -> bool {
+    a.endpoint == b.endpoint && a.mns_queue == b.mns_queue
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "no test file needs all of it")]
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -53,8 +53,22 @@ pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
 impl Exporter {
     /// Starts one with this config, which follows the accounts, at the most talkative level.
     pub(crate) fn start(config: &str) -> Self {
+        Self::start_with(config, &[], &[])
+    }
+
+    /// The same beside these files, with these further arguments, in which `{dir}` is the directory of the files.
+    pub(crate) fn start_with(config: &str, files: &[(&str, &str)], further: &[&str]) -> Self {
         let directory = directory(config);
-        let arguments = ["--web.listen-address=127.0.0.1:0", "--log.level=trace"];
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        let root = directory.path().display().to_string();
+        let further: Vec<String> = further
+            .iter()
+            .map(|argument| argument.replace("{dir}", &root))
+            .collect();
+        let mut arguments = vec!["--web.listen-address=127.0.0.1:0", "--log.level=trace"];
+        arguments.extend(further.iter().map(String::as_str));
         let mut process = Process::start(command(directory.path(), &arguments));
         let address = process.listening_on("Listening.");
         Self {
@@ -64,8 +78,20 @@ impl Exporter {
         }
     }
 
-    /// Replaces a file that the config names.
+    /// Replaces a file, at once as those who rotate files should.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.directory.path().join(name), text).unwrap();
+        let next = self.path(".next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(next, self.path(name)).unwrap();
+    }
+
+    /// Replaces the config, which follows the accounts; it is read again only when somebody asks for it.
+    pub(crate) fn configure(&self, config: &str) {
+        self.write("vod.yaml", &format!("{ACCOUNTS}{config}"));
+    }
+
+    /// The path of a file of the exporter.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 }

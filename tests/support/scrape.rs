@@ -38,6 +38,11 @@ impl Scrape {
         Some(Self { text })
     }
 
+    /// The samples of an answer that was got in another way.
+    pub(crate) fn from_text(text: String) -> Self {
+        Self { text }
+    }
+
     /// The values of all samples of this name that have these labels.
     fn values(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
         let labels: Vec<String> = labels

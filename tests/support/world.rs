@@ -196,8 +196,11 @@ pub(crate) async fn exporter(config: Config) -> App {
 async fn exporter_with(config: Config, state: Option<StateOptions>) -> App {
     let options = Options {
         listen_address: "127.0.0.1:0".parse().unwrap(),
+        web_config: None,
         telemetry_path: "/metrics".to_owned(),
         state,
+        loader: None,
+        lifecycle: false,
         seed: 1,
     };
     App::start(config, options).await.unwrap()
