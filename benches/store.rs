@@ -1,7 +1,7 @@
 //! What durability costs: commits by group size, a start with a full ledger, and a consuming exporter with and without
 //! a state directory. A harness of its own, since processor time is what is asked for, not the time of one call.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
@@ -188,11 +188,17 @@ fn restarts() {
 }
 
 /// Consumes everything; the processor time that it took.
-async fn consume(world: &World, state: Option<&Path>) -> Duration {
+async fn consume(world: &World, workers: usize, state: Option<&Path>) -> Duration {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "queues: [{{name: q, endpoint: \"{}\", mode: consume, workers: {workers}}}]\n",
+        world.url
+    );
+    fs::write(&config, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
     command
-        .args(["run", "--mode=consume", "--web.listen-address=127.0.0.1:0"])
-        .args(["--mns.queue=q", &format!("--mns.endpoint={}", world.url)])
+        .args(["run", "--web.listen-address=127.0.0.1:0"])
+        .arg(format!("--config.file={}", config.path().display()))
         .env("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
     if let Some(state) = state {
@@ -203,9 +209,9 @@ async fn consume(world: &World, state: Option<&Path>) -> Duration {
     cpu_of(exporter.id())
 }
 
-async fn exporters() {
+async fn exporters(workers: usize) {
     const MESSAGES: usize = 60_000;
-    println!("state | messages | s wall | s CPU | messages a CPU second");
+    println!("workers | state | messages | s wall | s CPU | messages a CPU second");
     let mut rates = [Vec::new(), Vec::new()];
     for round in 0..6 {
         let durable = round % 2 == 1;
@@ -221,11 +227,11 @@ async fn exporters() {
         let messages = world.push(settings, 1, MESSAGES).queues["q"].messages;
         let directory = tempfile::tempdir().unwrap();
         let started = Instant::now();
-        let used = consume(&world, durable.then(|| directory.path())).await;
+        let used = consume(&world, workers, durable.then(|| directory.path())).await;
         let rate = 1e6 / micros_each(used, messages);
         rates[usize::from(durable)].push(rate);
         println!(
-            "{} | {messages} | {:.1} | {:.2} | {rate:.0}",
+            "{workers} | {} | {messages} | {:.1} | {:.2} | {rate:.0}",
             if durable { "durable" } else { "memory" },
             started.elapsed().as_secs_f64(),
             used.as_secs_f64(),
@@ -243,5 +249,9 @@ fn main() {
         .enable_all()
         .build()
         .unwrap()
-        .block_on(exporters());
+        .block_on(async {
+            for workers in [1, 4, 8, 16] {
+                exporters(workers).await;
+            }
+        });
 }

@@ -19,7 +19,7 @@ use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
 
 pub(super) const TICK: Duration = Duration::from_mins(1);
 pub(super) const LONG_POLL: Duration = Duration::from_secs(30);
-pub(super) const WORKERS: usize = 4;
+pub(super) const WORKERS: usize = 8;
 pub(super) const QUARANTINE_BYTES: u64 = 4 << 20;
 
 const NO_QUEUES: &str =

@@ -9,7 +9,7 @@ mod video;
 use serde::{Deserialize, Serialize};
 
 use self::table::Table;
-use self::video::{Outcome, Seconds, Video, at, earliest, instant};
+use self::video::{Marks, Outcome, Seconds, Video, at, earliest, instant};
 use super::counts::{Counts, TRANSCODE_BOUNDS};
 use super::record::TranscodeSettings;
 use super::snapshot::Transcodes as Summary;
@@ -123,10 +123,9 @@ impl Transcodes {
     pub(super) fn expire(&mut self, until: UnixMillis, now: UnixMillis, counts: &mut Counts) {
         let until = at(until);
         self.table.forget_ended(until);
-        while let Some(video) = self.table.take_due(until) {
-            self.tally.remove(&video);
-            let before = video.clone();
-            let mut video = video;
+        while let Some(before) = self.table.due(until).cloned() {
+            self.tally.remove(&before);
+            let mut video = before.clone();
             self.fall_due(&mut video, until, now);
             self.settle(&before, video, until, now, counts);
         }
@@ -189,7 +188,7 @@ impl Transcodes {
         counts: &mut Counts,
         change: impl FnOnce(&mut Video),
     ) {
-        let before = self.table.take(media).unwrap_or_else(|| {
+        let before = self.table.get(media).cloned().unwrap_or_else(|| {
             while self.table.len()
                 >= usize::try_from(self.settings.max_videos).unwrap_or(usize::MAX)
                 && let Some(evicted) = self.table.evict()
@@ -208,7 +207,7 @@ impl Transcodes {
         self.settle(&before, video, 0, now, counts);
     }
 
-    /// Counts what a change made knowable and puts the video back, to be looked at when something is due next.
+    /// Counts what a change made knowable and puts the video in its place, to be looked at when something is due next.
     fn settle(
         &mut self,
         before: &Video,
@@ -229,13 +228,13 @@ impl Transcodes {
         if video.closed != before.closed {
             add(&mut counts.closed, video.verdict.index());
         }
-        let wake = if video.is_open() {
+        video.wake = if video.is_open() {
             self.wake(&video)
         } else {
             at(now).max(video.ended).saturating_add(REMEMBERED)
         };
         self.tally.add(&video);
-        self.table.insert(video, wake);
+        self.table.put(video);
     }
 
     /// What becomes of an open video when everything until `until` has been seen.
@@ -266,7 +265,7 @@ impl Transcodes {
         }
         let objective = video.objective(&self.settings).filter(|_| {
             self.complete
-                && !video.counted.objective
+                && !video.marks.has(Marks::OBJECTIVE_COUNTED)
                 && (video.has_streams() || self.settings.expect_every_upload)
         });
         wake.min(objective.map_or(Seconds::MAX, |objective| objective.saturating_add(1)))
@@ -278,30 +277,30 @@ impl Transcodes {
         if video.uploaded == 0 || !self.complete {
             return;
         }
-        if video.first_good != 0 && !video.counted.playable {
-            video.counted.playable = true;
+        if video.first_good != 0 && !video.marks.has(Marks::PLAYABLE_COUNTED) {
+            video.marks.set(Marks::PLAYABLE_COUNTED);
             counts
                 .playable
                 .observe(TRANSCODE_BOUNDS, between(video.uploaded, video.first_good));
         }
         if video.ended != 0
-            && !video.counted.transcode
+            && !video.marks.has(Marks::TRANSCODE_COUNTED)
             && let Some(outcome) = video.outcome
             && let Some(histogram) = counts.transcode.get_mut(outcome.index())
         {
-            video.counted.transcode = true;
+            video.marks.set(Marks::TRANSCODE_COUNTED);
             histogram.observe(TRANSCODE_BOUNDS, between(video.uploaded, video.ended));
         }
-        if video.ended != 0 && video.first_start != 0 && !video.counted.stream_wait {
-            video.counted.stream_wait = true;
+        if video.ended != 0 && video.first_start != 0 && !video.marks.has(Marks::WAIT_COUNTED) {
+            video.marks.set(Marks::WAIT_COUNTED);
             counts
                 .stream_wait
                 .observe(TRANSCODE_BOUNDS, between(video.uploaded, video.first_start));
         }
-        if !video.counted.objective
+        if !video.marks.has(Marks::OBJECTIVE_COUNTED)
             && let Some(verdict) = self.objective(video, until)
         {
-            video.counted.objective = true;
+            video.marks.set(Marks::OBJECTIVE_COUNTED);
             if let Objective::Counts { good } = verdict
                 && let Some(count) = counts.objective.get_mut(usize::from(!good))
             {
@@ -318,7 +317,7 @@ impl Transcodes {
                 good: video.first_good <= due,
             });
         }
-        if video.deleted
+        if video.marks.has(Marks::DELETED)
             || matches!(video.outcome, Some(Outcome::FailSource))
             || video.analysis_failed != 0
         {
@@ -352,16 +351,16 @@ fn learn(video: &mut Video, event: &Event) {
     let made = at(event.event_time);
     earliest(&mut video.heard, made);
     if event.deletes_media {
-        video.deleted = true;
+        video.marks.set(Marks::DELETED);
         return;
     }
     match event.event_type {
         EventType::VideoAnalysisComplete if event.status == Status::Fail => {
-            video.analysed = true;
+            video.marks.set(Marks::ANALYSED);
             earliest(&mut video.analysis_failed, made);
         }
         EventType::VideoAnalysisComplete => {
-            video.analysed = true;
+            video.marks.set(Marks::ANALYSED);
             let millis = event.duration_millis.unwrap_or_default();
             video.duration = video
                 .duration

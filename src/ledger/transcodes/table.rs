@@ -14,16 +14,23 @@ pub(super) type Slot = u32;
 
 /// All videos of one queue. Each is in exactly one of `due` (open) and `ended` (not open).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<(Seconds, Video)>", into = "Vec<(Seconds, Video)>")]
+#[serde(from = "Vec<Video>", into = "Vec<Video>")]
 pub(super) struct Table {
     slab: Vec<Option<Video>>,
-    wakes: Vec<Seconds>,
     free: Vec<Slot>,
     by_media: HashTable<Slot>,
     hasher: RandomState,
     due: BTreeSet<(Seconds, Slot)>,
     ended: BTreeSet<(Seconds, Slot)>,
     by_age: BTreeSet<(Seconds, Slot)>,
+}
+
+/// What a video's places in the sets follow from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Order {
+    open: bool,
+    wake: Seconds,
+    started: Seconds,
 }
 
 // === impl Table ===
@@ -38,53 +45,34 @@ impl Table {
         self.by_age.len()
     }
 
-    /// Takes a video out to change it; put it back with [`Table::insert`].
-    pub(super) fn take(&mut self, media: &MediaKey) -> Option<Video> {
-        let slot = self.find(media)?;
-        self.remove(slot)
-    }
-
     /// A video to look at.
     pub(super) fn get(&self, media: &MediaKey) -> Option<&Video> {
         video(&self.slab, self.find(media)?)
     }
 
-    /// Puts a video in, to be looked at again at `wake`.
-    pub(super) fn insert(&mut self, video: Video, wake: Seconds) {
-        let hash = self.hasher.hash_one(&video.media);
-        let (open, started) = (video.is_open(), video.started());
-        let slot = if let Some(slot) = self.free.pop() {
-            slot
-        } else {
-            self.slab.push(None);
-            self.wakes.push(0);
-            u32::try_from(self.slab.len() - 1).unwrap_or(u32::MAX)
-        };
-        if let (Some(place), Some(at)) = (
-            self.slab.get_mut(index(slot)),
-            self.wakes.get_mut(index(slot)),
-        ) {
-            (*place, *at) = (Some(video), wake);
-        }
-        let (slab, hasher) = (&self.slab, &self.hasher);
-        self.by_media.insert_unique(hash, slot, |slot| {
-            self::video(slab, *slot).map_or(0, |video| hasher.hash_one(&video.media))
-        });
-        if open {
-            self.due.insert((wake, slot));
-            self.by_age.insert((started, slot));
-        } else {
-            self.ended.insert((wake, slot));
+    /// Puts a video in, or in the place of what was known of it before.
+    pub(super) fn put(&mut self, video: Video) {
+        let slot = self
+            .find(&video.media)
+            .unwrap_or_else(|| self.place(&video));
+        let order = Order::of(&video);
+        let before = self
+            .slab
+            .get_mut(index(slot))
+            .and_then(|place| place.replace(video));
+        let before = before.as_ref().map(Order::of);
+        if before != Some(order) {
+            if let Some(before) = before {
+                self.leave(before, slot);
+            }
+            self.enter(order, slot);
         }
     }
 
-    /// Takes out the open video that is due first, if it is due by `until`.
-    pub(super) fn take_due(&mut self, until: Seconds) -> Option<Video> {
-        let (wake, slot) = *self.due.first()?;
-        if wake > until {
-            return None;
-        }
-        self.remove(slot)
+    /// The open video that is due first, if it is due by `until`.
+    pub(super) fn due(&self, until: Seconds) -> Option<&Video> {
+        let (_, slot) = self.due.first().filter(|(wake, _)| *wake <= until)?;
+        video(&self.slab, *slot)
     }
 
     /// Forgets ended videos that are due by `until`.
@@ -119,56 +107,81 @@ impl Table {
         self.by_media.find(hash, is_it).copied()
     }
 
+    /// A free place that its id leads to.
+    fn place(&mut self, video: &Video) -> Slot {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slab.push(None);
+            u32::try_from(self.slab.len() - 1).unwrap_or(u32::MAX)
+        });
+        let hash = self.hasher.hash_one(&video.media);
+        let (slab, hasher) = (&self.slab, &self.hasher);
+        self.by_media.insert_unique(hash, slot, |slot| {
+            self::video(slab, *slot).map_or(0, |video| hasher.hash_one(&video.media))
+        });
+        slot
+    }
+
     fn remove(&mut self, slot: Slot) -> Option<Video> {
         let video = self.slab.get_mut(index(slot))?.take()?;
-        let wake = self.wakes.get(index(slot)).copied().unwrap_or_default();
         let hash = self.hasher.hash_one(&video.media);
         if let Ok(entry) = self.by_media.find_entry(hash, |other| *other == slot) {
             entry.remove();
         }
-        if !self.due.remove(&(wake, slot)) {
-            self.ended.remove(&(wake, slot));
-        }
-        self.by_age.remove(&(video.started(), slot));
+        self.leave(Order::of(&video), slot);
         self.free.push(slot);
         Some(video)
+    }
+
+    fn enter(&mut self, order: Order, slot: Slot) {
+        if order.open {
+            self.due.insert((order.wake, slot));
+            self.by_age.insert((order.started, slot));
+        } else {
+            self.ended.insert((order.wake, slot));
+        }
+    }
+
+    fn leave(&mut self, order: Order, slot: Slot) {
+        if order.open {
+            self.due.remove(&(order.wake, slot));
+            self.by_age.remove(&(order.started, slot));
+        } else {
+            self.ended.remove(&(order.wake, slot));
+        }
+    }
+}
+
+impl Order {
+    fn of(video: &Video) -> Self {
+        Self {
+            open: video.is_open(),
+            wake: video.wake,
+            started: video.started(),
+        }
     }
 }
 
 impl PartialEq for Table {
     /// The same videos with the same wakes; where each lies in the slab is nobody's concern.
     fn eq(&self, other: &Self) -> bool {
-        let mine = || {
-            self.slab
-                .iter()
-                .zip(&self.wakes)
-                .filter_map(|(video, wake)| Some((video.as_ref()?, wake)))
-        };
-        let theirs = |media: &MediaKey| {
-            let slot = other.find(media)?;
-            Some((video(&other.slab, slot)?, other.wakes.get(index(slot))?))
-        };
-        self.len() == other.len()
-            && mine().all(|(video, wake)| theirs(&video.media) == Some((video, wake)))
+        let mut mine = self.slab.iter().flatten();
+        self.len() == other.len() && mine.all(|video| other.get(&video.media) == Some(video))
     }
 }
 
-impl From<Vec<(Seconds, Video)>> for Table {
-    fn from(videos: Vec<(Seconds, Video)>) -> Self {
+impl From<Vec<Video>> for Table {
+    fn from(videos: Vec<Video>) -> Self {
         let mut table = Self::default();
-        for (wake, video) in videos {
-            table.insert(video, wake);
+        for video in videos {
+            table.put(video);
         }
         table
     }
 }
 
-impl From<Table> for Vec<(Seconds, Video)> {
+impl From<Table> for Vec<Video> {
     fn from(table: Table) -> Self {
-        let wakes = table.wakes.into_iter().zip(table.slab);
-        wakes
-            .filter_map(|(wake, video)| Some((wake, video?)))
-            .collect()
+        table.slab.into_iter().flatten().collect()
     }
 }
 

@@ -30,18 +30,9 @@ pub(super) enum Outcome {
     Fail,
 }
 
-/// What was already counted of a video, since each counts once.
+/// What is true of a video once and for all. One byte: a million videos have to fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is counted once, and on its own"
-)]
-pub(super) struct Counted {
-    pub(super) transcode: bool,
-    pub(super) playable: bool,
-    pub(super) stream_wait: bool,
-    pub(super) objective: bool,
-}
+pub(super) struct Marks(u8);
 
 /// Everything known of a video.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +61,9 @@ pub(super) struct Video {
     pub(super) outcome: Option<Outcome>,
     pub(super) verdict: Verdict,
     pub(super) stage: Stage,
-    pub(super) analysed: bool,
-    pub(super) deleted: bool,
-    pub(super) counted: Counted,
+    pub(super) marks: Marks,
+    /// When the table offers it next.
+    pub(super) wake: Seconds,
 }
 
 /// Where a video stands.
@@ -127,6 +118,28 @@ impl Outcome {
     }
 }
 
+// === impl Marks ===
+
+impl Marks {
+    /// VOD has read its metadata, or failed to.
+    pub(super) const ANALYSED: Self = Self(1);
+    /// The media file is gone.
+    pub(super) const DELETED: Self = Self(1 << 1);
+    /// Its whole transcode was measured; each of these counts once.
+    pub(super) const TRANSCODE_COUNTED: Self = Self(1 << 2);
+    pub(super) const PLAYABLE_COUNTED: Self = Self(1 << 3);
+    pub(super) const WAIT_COUNTED: Self = Self(1 << 4);
+    pub(super) const OBJECTIVE_COUNTED: Self = Self(1 << 5);
+
+    pub(super) fn set(&mut self, mark: Self) {
+        self.0 |= mark.0;
+    }
+
+    pub(super) fn has(self, mark: Self) -> bool {
+        self.0 & mark.0 != 0
+    }
+}
+
 // === impl Video ===
 
 impl Video {
@@ -146,15 +159,15 @@ impl Video {
             outcome: None,
             verdict: Verdict::Unasked,
             stage: Stage::Submit,
-            analysed: false,
-            deleted: false,
-            counted: Counted::default(),
+            marks: Marks::default(),
+            wake: 0,
         }
     }
 
     /// Whether somebody still waits for its transcode.
     pub(super) fn is_open(&self) -> bool {
-        !self.deleted && (!self.has_ended() || self.last_start > self.ended.max(self.closed))
+        !self.marks.has(Marks::DELETED)
+            && (!self.has_ended() || self.last_start > self.ended.max(self.closed))
     }
 
     /// Whether its transcode has ended at least once, or was closed.
@@ -168,11 +181,11 @@ impl Video {
     }
 
     pub(super) fn state(&self) -> State {
-        if self.deleted {
+        if self.marks.has(Marks::DELETED) {
             return State::Deleted;
         }
         if self.is_open() {
-            return match (self.has_streams(), self.analysed) {
+            return match (self.has_streams(), self.marks.has(Marks::ANALYSED)) {
                 (true, _) => State::Transcoding,
                 (false, true) => State::Analysed,
                 (false, false) => State::Uploaded,
