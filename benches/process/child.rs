@@ -1,6 +1,8 @@
 //! Processes under measurement, and looking at them from outside.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -65,11 +67,19 @@ pub(crate) fn exporters() -> Vec<String> {
 
 /// Nanoseconds of CPU time that the threads of a process have had.
 pub(crate) fn cpu_nanos(pid: u32) -> u64 {
+    cpu_by_thread(pid).values().sum()
+}
+
+/// The same for each thread, for sums over a time in which some of them end.
+pub(crate) fn cpu_by_thread(pid: u32) -> BTreeMap<OsString, u64> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a running process");
     tasks
-        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
-        .filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok())
-        .sum()
+        .filter_map(|task| {
+            let task = task.ok()?;
+            let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            Some((task.file_name(), stat.split(' ').next()?.parse().ok()?))
+        })
+        .collect()
 }
 
 /// A line of `/proc/PID/status` in kB.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::child::{Emulator, Exporter, cpu_nanos, exporters, get_once, status_kib};
+use crate::child::{Emulator, Exporter, cpu_by_thread, exporters, get_once, status_kib};
 use crate::setting;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,17 +63,23 @@ fn idle(path: &str) {
     thread::sleep(Duration::from_secs(1));
     let before = running.each_ref().map(|(_, exporter)| {
         exporter.metric("mns_queue_up").expect("a scrape");
-        cpu_nanos(exporter.id())
+        cpu_by_thread(exporter.id())
     });
     thread::sleep(Duration::from_secs(seconds as u64));
     for ((mode, exporter), before) in running.iter().zip(before) {
         let kib = |field| status_kib(exporter.id(), field);
+        // A thread that has ended has taken its count with it.
+        let of_thread = |(thread, nanos): (_, u64)| nanos - before.get(&thread).unwrap_or(&0);
+        let nanos: u64 = cpu_by_thread(exporter.id())
+            .into_iter()
+            .map(of_thread)
+            .sum();
         println!(
             "B12: {mode}: idle {seconds} s: VmRSS {} KiB, of which anonymous {}, of files {}; {:.3} % of a core",
             kib("VmRSS"),
             kib("RssAnon"),
             kib("RssFile"),
-            (cpu_nanos(exporter.id()) - before) as f64 / (seconds as f64 * 1e7),
+            nanos as f64 / (seconds as f64 * 1e7),
         );
     }
 }
