@@ -1,10 +1,11 @@
-//! A real process under load is killed at random instants: no counter ever falls, and in the end each says exactly what
-//! was sent.
+//! A real process under load is killed at random instants: no counter ever falls, in the end each says exactly what was
+//! sent, the transcodes are those of the platform, and what is passed on arrives.
 
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "helpers of tests panic"
+    clippy::print_stderr,
+    reason = "helpers of tests panic, and tell how to repeat a run"
 )]
 
 #[path = "support/process.rs"]
@@ -12,7 +13,8 @@ mod process;
 #[path = "support/world.rs"]
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -24,11 +26,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
-use vod_callback_exporter::emulator::scenario::{Platform, QueueTruth, Settings, Table, Truth};
+use vod_callback_exporter::clock::UnixMillis;
+use vod_callback_exporter::emulator::scenario::{
+    Platform, QueueTruth, Settings, State, Table, Truth,
+};
 use vod_callback_exporter::emulator::{Behaviour, Handle};
 use world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, World, until};
 
 const QUEUE: &str = "q";
+/// Where messages are passed on to.
+const TARGET: &str = "target";
+const MOST_SENT: usize = 64 * 1024;
+/// Until a video's state is told by a callback: more than a late message takes.
+const TOLD_AFTER: Duration = Duration::from_mins(5);
 const KILLS: usize = 50;
 /// Set to repeat a run.
 const SEED: &str = "VOD_CRASH_SEED";
@@ -59,46 +69,142 @@ fn seed() -> u64 {
     )
 }
 
-fn exporter(world: &World, state: &Path) -> Process {
+/// An exporter that keeps its state, and its config, in a directory.
+fn exporter(world: &World, directory: &Path, passes_on: bool) -> Process {
+    let forward = if passes_on {
+        format!(", forward: {{name: {TARGET}}}")
+    } else {
+        String::new()
+    };
+    let config = directory.join("vod.yaml");
+    let text = format!(
+        "queues: [{{name: {QUEUE}, mode: consume, endpoint: \"{}\"{forward}}}]\n",
+        world.url
+    );
+    fs::write(&config, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
     command
-        .args(["run", "--mode=consume", "--web.listen-address=127.0.0.1:0"])
-        .arg(format!("--mns.queue={QUEUE}"))
-        .arg(format!("--mns.endpoint={}", world.url))
-        .arg(format!("--state.path={}", state.display()))
+        .args(["run", "--web.listen-address=127.0.0.1:0"])
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!(
+            "--state.path={}",
+            directory.join("state").display()
+        ))
         .env("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_KEY_SECRET);
     Process::start(command)
 }
 
+/// What a platform did.
+struct Load {
+    truth: Truth,
+    /// The instant that its own time has come to.
+    until: UnixMillis,
+    bodies: BTreeSet<String>,
+}
+
 /// Lets the platform push until told to end, about a thousand messages a second.
-async fn load(emulator: Handle, seed: u64, ending: CancellationToken) -> Truth {
+async fn load(emulator: Handle, seed: u64, ending: CancellationToken) -> Load {
     let settings = Settings {
         queues: vec![QUEUE.to_owned()],
+        // A video that nobody can read has no callback that ends it.
+        broken_source_share: 0.0,
         ..Settings::default()
     };
     let start = emulator.now().minus(Duration::from_hours(24));
     let mut platform = Platform::new(settings, seed, start);
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    let (mut until, mut bodies) = (start, BTreeSet::new());
     while !ending.is_cancelled() {
         ticks.tick().await;
         let mut pushed = 0;
         while pushed < 50 {
-            let due = platform.next_due().unwrap();
-            for push in platform.step(due) {
+            until = platform.next_due().unwrap();
+            for push in platform.step(until) {
                 emulator.send(&push.queue, &push.body).unwrap();
+                bodies.insert(push.body);
                 pushed += 1;
             }
         }
     }
-    platform.truth().clone()
+    Load {
+        truth: platform.truth().clone(),
+        until,
+        bodies,
+    }
 }
 
-async fn get_metrics(address: SocketAddr) -> std::io::Result<String> {
+/// Ids of the videos whose transcode has not ended, as the exporter tells.
+async fn in_flight(address: SocketAddr) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    let mut offset = Some(0);
+    while let Some(first) = offset {
+        let path = format!("/api/v1/transcodes?state=in_flight&limit=1000&offset={first}");
+        let answer = get(address, &path).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let page: serde_json::Value = serde_json::from_str(body).unwrap();
+        for row in page["transcodes"].as_array().unwrap() {
+            ids.insert(row["video_id"].as_str().unwrap().to_owned());
+        }
+        offset = page["next_offset"].as_u64();
+    }
+    ids
+}
+
+/// Every video whose state has been told is where the platform says it is; how many there were.
+fn assert_transcodes(in_flight: &BTreeSet<String>, load: &Load) -> usize {
+    let told = |at: UnixMillis| at < load.until.minus(TOLD_AFTER);
+    let mut compared = 0;
+    for video in load.truth.videos.iter().filter(|video| told(video.since)) {
+        let open = match video.state {
+            State::Transcoding | State::Stalled | State::LostCallback | State::NotTranscoded => {
+                true
+            }
+            State::Done | State::Partial | State::Failed | State::Deleted => false,
+        };
+        assert_eq!(in_flight.contains(&video.id), open, "{video:?}");
+        compared += 1;
+    }
+    let known: BTreeSet<&str> = load
+        .truth
+        .videos
+        .iter()
+        .map(|video| video.id.as_str())
+        .collect();
+    let invented = in_flight.iter().find(|id| !known.contains(id.as_str()));
+    assert_eq!(invented, None);
+    compared
+}
+
+/// Every body got to the target at least once, and no other.
+async fn assert_passed_on(world: &World, bodies: &BTreeSet<String>) {
+    let client = world.client();
+    let mut arrived = BTreeSet::new();
+    while !world.is_empty(TARGET) {
+        let batch = client
+            .batch_receive(TARGET, 16, Duration::ZERO)
+            .await
+            .unwrap();
+        arrived.extend(batch.iter().map(|message| message.body.to_owned()));
+        let handles: Vec<&str> = batch
+            .iter()
+            .filter_map(|message| message.receipt_handle)
+            .collect();
+        client.batch_delete(TARGET, &handles).await.unwrap();
+    }
+    // A request to MNS holds 64 KiB: what is longer cannot be sent, and goes to quarantine.
+    let lost = bodies
+        .difference(&arrived)
+        .filter(|body| body.len() <= MOST_SENT)
+        .count();
+    let invented = arrived.difference(bodies).count();
+    assert_eq!((lost, invented), (0, 0), "of {}", bodies.len());
+}
+
+async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-        .await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
@@ -192,7 +298,7 @@ impl Scraper {
     async fn scrape(&self) -> Option<Samples> {
         let target = (*self.target.lock().unwrap())?;
         // A process that is dead or dying refuses, resets, or stops in the middle.
-        let samples = samples(&get_metrics(target).await.ok()?);
+        let samples = samples(&get(target, "/metrics").await.ok()?);
         let mut seen = self.seen.lock().unwrap();
         for (series, value) in samples.iter().filter(|(series, _)| is_counter(series)) {
             let before = seen.insert(series.clone(), *value).unwrap_or(0.0);
@@ -213,10 +319,19 @@ impl Scraper {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn kill_9_neither_forgets_nor_counts_twice() {
+    killed_again_and_again(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn kill_9_loses_nothing_that_is_passed_on() {
+    killed_again_and_again(true).await;
+}
+
+async fn killed_again_and_again(passes_on: bool) {
     let seed = seed();
     eprintln!("{SEED}={seed}");
     let mut rng = fastrand::Rng::with_seed(seed);
-    let world = World::new(seed, &[QUEUE], 2);
+    let world = World::new(seed, &[QUEUE, TARGET], 2);
     world.emulator.set_behaviour(Behaviour {
         limit_message_size: false,
         ..Behaviour::default()
@@ -231,7 +346,7 @@ async fn kill_9_neither_forgets_nor_counts_twice() {
     });
 
     for _ in 0..KILLS {
-        let mut exporter = exporter(&world, state.path());
+        let mut exporter = exporter(&world, state.path(), passes_on);
         // Some die while they start.
         let lives = if rng.u8(0..5) == 0 {
             rng.u64(0..150)
@@ -245,11 +360,12 @@ async fn kill_9_neither_forgets_nor_counts_twice() {
         scraper.aim(None);
     }
     loading.cancel();
-    let truth = load.await.unwrap();
-    let truth = &truth.queues[QUEUE];
+    let load = load.await.unwrap();
+    let truth = &load.truth.queues[QUEUE];
 
-    let mut exporter = exporter(&world, state.path());
-    scraper.aim(Some(block_in_place(|| exporter.listening_on("Listening"))));
+    let mut exporter = exporter(&world, state.path(), passes_on);
+    let address = block_in_place(|| exporter.listening_on("Listening"));
+    scraper.aim(Some(address));
     until(
         || world.is_empty(QUEUE),
         || format!("{:?}", world.emulator.state().queues),
@@ -277,4 +393,10 @@ async fn kill_9_neither_forgets_nor_counts_twice() {
         1,
         "what a dead process has received makes no stranger"
     );
+    assert_eq!(load.truth.videos_forgotten, 0);
+    let compared = assert_transcodes(&in_flight(address).await, &load);
+    assert!(compared > 500, "{compared} videos");
+    if passes_on {
+        assert_passed_on(&world, &load.bodies).await;
+    }
 }
