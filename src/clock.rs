@@ -19,8 +19,18 @@ use tokio::time::Instant;
 pub struct UnixMillis(pub i64);
 
 /// The instant that the ledger calls "now": the `Date` of the last MNS answer plus the monotonic time since.
+///
+/// One answer with a wrong `Date`, from a proxy perhaps, must not start a wave of stalls either: a step is made once a
+/// second answer confirms it.
 #[derive(Debug, Default)]
-pub struct ServerClock(Mutex<Option<Anchor>>);
+pub struct ServerClock(Mutex<Anchors>);
+
+#[derive(Debug, Default)]
+struct Anchors {
+    trusted: Option<Anchor>,
+    /// What the last answer said, if that contradicts what is trusted.
+    doubted: Option<Anchor>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
@@ -128,34 +138,39 @@ impl ServerClock {
     /// A `Date` has a precision of one second, so that the clock is moved only by a difference that the precision does
     /// not explain.
     pub fn observe(&self, server: UnixMillis) {
-        let (local, at) = (now(), Instant::now());
-        let mut anchor = self.lock();
-        let agrees = anchor.is_some_and(|anchor| {
+        self.observe_at(server, now(), Instant::now());
+    }
+
+    fn observe_at(&self, server: UnixMillis, local: UnixMillis, at: Instant) {
+        let mut anchors = self.lock();
+        let agrees = |anchor: &Anchor| {
             let expected = anchor.now(at);
             (expected.millis_since(server) - 500).abs() <= 1500
-        });
-        if agrees {
-            if let Some(anchor) = anchor.as_mut() {
-                anchor.local = local.minus(at.duration_since(anchor.at));
+        };
+        let heard = Anchor { server, local, at };
+        let doubted = anchors.doubted.take();
+        match anchors.trusted.as_mut() {
+            Some(trusted) if agrees(trusted) => {
+                trusted.local = local.minus(at.duration_since(trusted.at));
             }
-        } else {
-            *anchor = Some(Anchor { server, local, at });
+            Some(_) if !doubted.as_ref().is_some_and(agrees) => anchors.doubted = Some(heard),
+            _ => anchors.trusted = Some(heard),
         }
     }
 
     /// The server's time now; none before the first answer.
     pub fn now(&self) -> Option<UnixMillis> {
-        let anchor = *self.lock();
+        let anchor = self.lock().trusted;
         anchor.map(|anchor| anchor.now(Instant::now()))
     }
 
     /// Local clock minus server clock in milliseconds; none before the first answer.
     pub fn skew_millis(&self) -> Option<i64> {
-        let anchor = *self.lock();
+        let anchor = self.lock().trusted;
         anchor.map(|anchor| anchor.local.millis_since(anchor.server))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Anchor>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Anchors> {
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -197,12 +212,32 @@ mod tests {
             Some(UnixMillis::from_secs(1_010)),
             "within the precision of Date"
         );
-        clock.observe(UnixMillis::from_secs(5_000));
-        assert_eq!(
-            clock.now(),
-            Some(UnixMillis::from_secs(5_000)),
-            "a real step is followed"
-        );
+        for (heard, told, why) in [
+            (5_000, 1_010, "once may be a mistake"),
+            (1_010, 1_010, "it was"),
+            (5_000, 1_010, "and is no confirmation of another"),
+            (5_000, 5_000, "twice is a step"),
+        ] {
+            clock.observe(UnixMillis::from_secs(heard));
+            assert_eq!(clock.now(), Some(UnixMillis::from_secs(told)), "{why}");
+        }
         assert!(clock.skew_millis().unwrap() > 0);
+    }
+
+    #[test]
+    fn a_step_of_the_local_clock_moves_nothing_but_the_skew() {
+        const HOUR: i64 = 3_600;
+        let clock = ServerClock::default();
+        let (start, mut at) = (UnixMillis::from_secs(100_000), Instant::now());
+        clock.observe_at(start, start, at);
+        let mut server = start;
+        for step in [HOUR, 0, -HOUR] {
+            server = server.plus(Duration::from_mins(1));
+            at += Duration::from_mins(1);
+            clock.observe_at(server, UnixMillis(server.0 + step * 1_000), at);
+            let trusted = clock.lock().trusted.unwrap();
+            assert_eq!(trusted.now(at), server, "{step}");
+            assert_eq!(clock.skew_millis(), Some(step * 1_000));
+        }
     }
 }

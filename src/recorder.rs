@@ -448,12 +448,16 @@ mod tests {
     use super::*;
     use crate::ledger::store::StoreError;
 
-    /// Claims to be durable, and remembers how many records came together.
+    /// Claims to be durable, and remembers how many records came together. Refuses them so often at first.
     #[derive(Clone, Default)]
-    struct Groups(Arc<Mutex<Vec<usize>>>);
+    struct Groups(Arc<Mutex<Vec<usize>>>, Arc<AtomicU64>);
 
     impl Store for Groups {
         fn commit(&mut self, records: &[Record]) -> Result<(), StoreError> {
+            if self.1.load(Ordering::Relaxed) > 0 {
+                self.1.fetch_sub(1, Ordering::Relaxed);
+                return Err(std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem).into());
+            }
             lock(&self.0).push(records.len());
             Ok(())
         }
@@ -503,6 +507,28 @@ mod tests {
         recorder.flush().await.unwrap();
         assert_eq!(lock(&groups.0).len(), written.len() + 1);
         assert_eq!(recorder.snapshot().commits, written.len() as u64 + 1);
+    }
+
+    #[tokio::test]
+    async fn on_a_read_only_medium_nothing_goes_on_until_it_can_be_written_again() {
+        let (groups, recorder) = started();
+        groups.1.store(2, Ordering::Relaxed);
+        let mut writable = recorder.writable();
+        let committed = tokio::spawn({
+            let recorder = recorder.clone();
+            async move { recorder.commit(RECORD).await }
+        });
+        writable.wait_for(|writable| !writable).await.unwrap();
+        assert_eq!(
+            recorder.snapshot().commits,
+            0,
+            "what is committed is served"
+        );
+        assert!(!committed.is_finished());
+        committed.await.unwrap().unwrap();
+        assert!(*writable.borrow());
+        assert_eq!(*lock(&groups.0), [1], "written once");
+        assert_eq!(recorder.snapshot().commits, 1);
     }
 
     #[tokio::test]

@@ -204,3 +204,19 @@ fn a_state_that_cannot_be_used_ends_the_start_with_a_choice() {
     let told = run(&file.join("below"), &[]);
     assert!(told.contains("cannot use the state directory"), "{told}");
 }
+
+#[test]
+fn a_state_on_a_read_only_file_system_ends_the_start() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(disk.0.path())
+        .status();
+    assert!(remounted.unwrap().success());
+    let told = run(&disk.0.path().join("state"), &[]);
+    for part in ["cannot use the state directory", "Read-only file system"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
