@@ -121,8 +121,7 @@ impl Checker {
         for check in Check::ALL.iter().copied() {
             match results[check.index()] {
                 Some(true) => {
-                    let found = format!("{check} fits");
-                    self.report.ok(Area::Callback, &identity.id, found);
+                    self.report.ok(Area::Callback, &identity.id, praise(check));
                 }
                 Some(false) => {
                     let told = callback::explain(check, settings, identity, region);
@@ -130,7 +129,7 @@ impl Checker {
                         .fail(Area::Callback, &identity.id, told.found, told.remedy);
                 }
                 None => {
-                    let reason = format!("{check} cannot be judged");
+                    let reason = format!("the {check} cannot be judged");
                     self.report.skip(Area::Callback, &identity.id, reason);
                 }
             }
@@ -177,6 +176,17 @@ impl Checker {
         } else {
             self.report.fail(area, subject, found, remedy);
         }
+    }
+}
+
+/// What is right.
+const fn praise(check: Check) -> &'static str {
+    match check {
+        Check::Type => "callbacks go to MNS",
+        Check::Endpoint => "callbacks go to a public endpoint",
+        Check::Queue => "callbacks go into this queue",
+        Check::Events => "the events that deadlines need are pushed",
+        Check::Region => "callbacks go to the region that is watched",
     }
 }
 

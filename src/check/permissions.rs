@@ -11,8 +11,7 @@ use super::{Area, Checker, in_time};
 use crate::mns::{self, Operation};
 
 /// That MNS looks at the caller before the arguments is not documented.
-const INFERRED: &str =
-    "; inferred: a call that cannot take effect was refused for its arguments, not for its caller";
+const INFERRED: &str = " (inferred: a call without effect was let through)";
 
 // === impl Checker ===
 

@@ -21,7 +21,9 @@ pub struct Args {
     watched: Watched,
     /// How to print what was found: text or json
     #[arg(
-        long,
+        // The id `format` is that of --log.format.
+        id = "report_format",
+        long = "format",
         value_name = "FORMAT",
         env = "VOD_CALLBACK_EXPORTER_FORMAT",
         hide_env_values = true,
