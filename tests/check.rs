@@ -690,6 +690,57 @@ async fn callbacks_that_do_not_come_here() {
     }
 }
 
+/// By way of a proxy the emulator is whoever is asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vendors_endpoint_tells_account_and_region() {
+    let it = Installation::new();
+    let at = |account: &str, vod_region: &str| {
+        let url = &it.world.url;
+        it.write(&format!(
+            "accounts: {{main: {{access_key_id_file: id, access_key_secret_file: secret, proxy: \"{url}\"}}}}\n\
+             defaults: {{vod: {{region: {vod_region}, endpoint: \"{url}\"}}}}\n\
+             queues: [{{name: vod-callbacks, account: main, \
+             endpoint: \"http://{account}.mns.cn-shanghai-internal.aliyuncs.com\"}}]\n"
+        ));
+    };
+    let pushes_to = |host: &str| {
+        let endpoint = format!("http://{host}.aliyuncs.com");
+        it.callback(|settings| settings.mns_endpoint = endpoint);
+    };
+    at(OWNER, "cn-beijing");
+    pushes_to(&format!("{OWNER}.mns.cn-shanghai"));
+    let told = it.check().await;
+    told.is_good();
+    assert_eq!(told.of("callback", "ok").len(), 5, "{}", told.text);
+    assert_eq!(told.of("region", "ok").len(), 1, "{}", told.text);
+
+    pushes_to(&format!("{OWNER}.mns.cn-beijing"));
+    let told = it.check().await;
+    told.fails_only("callback", "cn-beijing", "use a queue in cn-shanghai");
+    pushes_to(&format!("{OWNER}.mns.cn-shanghai-internal"));
+    let told = it.check().await;
+    told.fails_only("callback", "VOD cannot reach", "the public endpoint of MNS");
+    pushes_to("77.mns.cn-shanghai");
+    let told = it.check().await;
+    told.fails_only("callback", "VOD pushes into queue", "make both the same");
+
+    pushes_to(&format!("{OWNER}.mns.cn-shanghai"));
+    at(OWNER, "ap-southeast-1");
+    let told = it.check().await;
+    told.is_good();
+    assert_eq!(told.of("region", "warn").len(), 1, "{}", told.text);
+
+    at("77", "cn-shanghai");
+    pushes_to("77.mns.cn-shanghai");
+    it.policies(&["vod.json", "check.json"]);
+    let told = it.check().await;
+    let resource = "acs:mns:cn-shanghai:77:/queues/vod-callbacks/messages";
+    told.fails("permissions", "mns:PeekMessage is denied", resource);
+    let warned = told.of("identity", "warn").concat();
+    let found = format!("account 77, and the credentials are of account {OWNER}");
+    assert!(warned.contains(&found), "{}", told.text);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_is_missing_and_regions_that_do_not_fit() {
     let it = Installation::new();
