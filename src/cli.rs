@@ -41,6 +41,8 @@ pub enum Command {
     Run(commands::run::Args),
     /// Say everything that is wrong with a config file
     CheckConfig(commands::check_config::Args),
+    /// Say everything that a new installation gets wrong, and what to do
+    Check(commands::check::Args),
     /// See it at work: an emulated MNS, a simulated video platform, and the exporter
     Demo(commands::demo::Args),
     /// Transcodes of a running exporter that have not ended, overdue or stalled ones only on request
@@ -56,7 +58,7 @@ pub enum Command {
 /// Flags of logging, for every subcommand.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LogArgs {
-    /// Least severe lines to log, to stderr: error, warn, info, debug or trace [default: info; error in demo]
+    /// Least severe lines to log, to stderr: error, warn, info, debug or trace [default: info; warn in check, error in demo]
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
@@ -88,7 +90,7 @@ pub struct UsageError(pub String);
 
 const AFTER_HELP: &str = "\
 Every flag has an environment twin: VOD_CALLBACK_EXPORTER_ and the flag in capitals, with _ for dots and dashes.
-Exit codes: 0 ended as asked, 1 cannot do the work (such as a port in use), 64 bad flags or config.";
+Exit codes: 0 ended as asked, 1 cannot do the work (such as a port in use) or a check failed, 64 bad flags or config.";
 
 // === impl Cli ===
 
@@ -100,6 +102,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => commands::run::execute(&args),
             Command::CheckConfig(args) => commands::check_config::execute(&args),
+            Command::Check(args) => commands::check::execute(&args),
             Command::Demo(args) => commands::demo::execute(&args),
             Command::Transcodes(args) => commands::transcodes::execute(&args),
             Command::Quarantine(args) => commands::quarantine::execute(&args),
@@ -117,6 +120,8 @@ impl Command {
         match self {
             // Its trouble is simulated, and would push the screen away that says where to look.
             Self::Demo(_) => LevelFilter::ERROR,
+            // What it finds, it prints.
+            Self::Check(_) => LevelFilter::WARN,
             _ => LevelFilter::INFO,
         }
     }
@@ -124,7 +129,10 @@ impl Command {
 
 /// The exit code that `error` deserves.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    let is_usage = error.is::<ConfigError>() || error.is::<UsageError>();
+    let failed = error.downcast_ref::<commands::check::Failed>();
+    let is_usage = error.is::<ConfigError>()
+        || error.is::<UsageError>()
+        || failed.is_some_and(commands::check::Failed::is_usage);
     if is_usage { EXIT_USAGE } else { EXIT_FAILURE }
 }
 

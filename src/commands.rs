@@ -4,6 +4,7 @@ use std::future::Future;
 
 use anyhow::Context as _;
 
+pub mod check;
 pub mod check_config;
 pub mod demo;
 pub mod emulate;
@@ -11,6 +12,7 @@ pub mod probe;
 pub mod quarantine;
 pub mod run;
 pub mod transcodes;
+pub mod watched;
 
 /// Threads that run tasks. The work is a few messages at a time and mostly waiting; the second thread keeps probes and
 /// scrapes answered while the first decodes a full batch.

@@ -16,6 +16,8 @@
 //! - `POST purge {"queue": ..}`: removes all messages
 //! - `POST vod-media [{"id": .., "created": .., "status": .., ..}]`: adds or replaces media of VOD
 //! - `POST vod-callback {"CallbackType": "MNS", ..}`: what `GetMessageCallback` answers
+//! - `POST policies [{"Version": "1", "Statement": [..]}]`: what the caller may do; `null` is everything
+//! - `POST roles ["AliyunVODDefaultRole"]`: the account's RAM roles
 //! - `POST credentials {"access_key_id": .., "access_key_secret": .., "security_token": ..}`
 
 pub mod attributes;
@@ -25,6 +27,7 @@ mod control;
 mod core;
 pub mod error;
 pub mod faults;
+pub mod policy;
 pub mod queue;
 mod receipt;
 pub mod scenario;
@@ -46,6 +49,7 @@ pub use self::broker::{Created, NewMessage, Sent};
 pub use self::core::{Credentials, UnusableCredentials};
 pub use self::error::ApiError;
 pub use self::faults::{Fault, FaultRule, Operation};
+pub use self::policy::Policy;
 pub use self::queue::{Counts, DeadLetterPolicy, MessageState, Totals};
 pub use self::state::State;
 
@@ -59,7 +63,7 @@ pub struct Options {
     pub credentials: Credentials,
     /// Region that version 4 signatures must name; any if none.
     pub region: Option<String>,
-    /// Account id, shown in dead letters.
+    /// Account id, shown in dead letters and in the caller's identity, and part of the resources that policies name.
     pub account_id: String,
     /// Seed of everything random.
     pub seed: u64,
@@ -266,6 +270,16 @@ impl Handle {
     /// Replaces the undocumented behaviour.
     pub fn set_behaviour(&self, behaviour: Behaviour) {
         self.shared.core().behaviour = behaviour;
+    }
+
+    /// What the caller may do from now on; none: everything, as at the start.
+    pub fn set_policies(&self, policies: Option<Vec<Policy>>) {
+        self.shared.core().policies = policies;
+    }
+
+    /// The account's RAM roles from now on.
+    pub fn set_roles(&self, roles: impl IntoIterator<Item = String>) {
+        self.shared.core().roles = roles.into_iter().collect();
     }
 
     /// Replaces who may call, as a rotation of keys does.

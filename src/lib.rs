@@ -16,6 +16,7 @@
 //! - [`aliyun`], [`mns`], [`vod`]: what the cloud's products say and mean
 //! - [`source`], [`forward`], [`recorder`], [`ledger`]: from messages to committed truth, and on to a worker
 //! - [`reconcile`]: what VOD itself says of overdue transcodes
+//! - [`check`]: what a new installation gets wrong
 //! - [`metrics`], [`admin`], [`http`]: what is shown
 //! - [`emulator`]: a faithful local MNS and a simulated video platform
 
@@ -24,6 +25,7 @@
 pub mod admin;
 pub mod aliyun;
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod commands;

@@ -944,3 +944,41 @@ async fn what_the_documents_leave_open_can_be_either_way() {
     emulator.handle.advance(Duration::from_mins(1));
     assert_eq!(client.put("/queues/q", queue).await.status, 201);
 }
+
+#[tokio::test]
+async fn policies_say_what_the_caller_may_do() {
+    let emulator = Emulator::start();
+    let (client, put) = (&emulator.client, |it| emulator.handle.set_behaviour(it));
+    let allow = r#"[{"Version": "1", "Statement": [
+        {"Effect": "Allow", "Action": "mns:GetQueueAttributes", "Resource": "acs:mns:*:*:/queues/q"},
+        {"Effect": "Allow", "Action": ["mns:PeekMessage"], "Resource": ["acs:mns:*:*:/queues/q/messages"]}]}]"#;
+    assert_eq!(client.control("POST", "policies", allow).await.0, 200);
+    let denied = (403, "AccessDenied".to_owned());
+    assert_eq!(client.get("/queues/q").await.status, 200);
+    assert_eq!(client.get("/queues/other").await.error(), denied);
+    assert_eq!(client.get("/queues").await.error(), denied);
+    assert_eq!(client.post(MESSAGES, &message("a")).await.error(), denied);
+    let peek = "/queues/q/messages?peekonly=true&numOfMessages=16";
+    assert_eq!(client.get(peek).await.error().1, "MessageNotExist");
+    put(Behaviour {
+        batch_action_names: true,
+        ..Behaviour::default()
+    });
+    assert_eq!(client.get(peek).await.error(), denied);
+
+    let absurd = "/queues/q/messages?numOfMessages=99";
+    assert_eq!(client.get(absurd).await.error(), denied);
+    put(Behaviour {
+        arguments_before_policy: true,
+        ..Behaviour::default()
+    });
+    assert_eq!(client.get(absurd).await.error().1, "InvalidArgument");
+    assert_eq!(client.get(MESSAGES).await.error(), denied);
+
+    let (status, told) = client
+        .control("POST", "policies", r#"[{"Version": "1"}]"#)
+        .await;
+    assert_eq!(status, 400, "{told}");
+    assert_eq!(client.control("POST", "policies", "null").await.0, 200);
+    assert_eq!(client.post(MESSAGES, &message("a")).await.status, 201);
+}

@@ -3,7 +3,7 @@
 //! An access key by reference to files or variables ([`Sources`]), or the vendor's default chain of providers, or one
 //! provider of it: [`Settings`] says which, a [`Provider`] hands out the credentials as they are now.
 
-mod answer;
+pub(super) mod answer;
 mod cache;
 mod chain;
 mod cli_profile;

@@ -3,50 +3,19 @@
 use std::path::PathBuf;
 
 use crate::app;
-use crate::cli::{ListenAddress, UsageError};
+use crate::cli::ListenAddress;
 use crate::commands::block_on;
-use crate::config::{Config, SingleQueue};
-use crate::ledger::snapshot::Mode;
+use crate::commands::watched::Watched;
+use crate::config::Config;
 use crate::ledger::store::StateOptions;
 
 /// Flags of `run`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Config file with the queues to watch
-    #[arg(
-        long = "config.file",
-        value_name = "FILE",
-        env = "VOD_CALLBACK_EXPORTER_CONFIG_FILE",
-        hide_env_values = true,
-        conflicts_with_all = ["mns_endpoint", "mns_queue", "mode"]
-    )]
-    config_file: Option<PathBuf>,
-    /// Without a config file: endpoint of MNS, as its console shows it
-    #[arg(
-        long = "mns.endpoint",
-        value_name = "URL",
-        env = "VOD_CALLBACK_EXPORTER_MNS_ENDPOINT",
-        hide_env_values = true
-    )]
-    mns_endpoint: Option<String>,
-    /// Without a config file: name of the one queue to watch
-    #[arg(
-        long = "mns.queue",
-        value_name = "NAME",
-        env = "VOD_CALLBACK_EXPORTER_MNS_QUEUE",
-        hide_env_values = true
-    )]
-    mns_queue: Option<String>,
-    /// Without a config file: peek (changes nothing) or consume (counts and DELETES every message) [default: peek]
-    #[arg(
-        long = "mode",
-        value_name = "MODE",
-        env = "VOD_CALLBACK_EXPORTER_MODE",
-        hide_env_values = true,
-        value_parser = parse_mode
-    )]
-    mode: Option<Mode>,
+    /// What to watch.
+    #[command(flatten)]
+    watched: Watched,
     /// Address to serve metrics on: HOST:PORT with IPv6 in brackets, or :PORT for all addresses
     #[arg(
         long = "web.listen-address",
@@ -114,7 +83,7 @@ SIGHUP reads the config again: a bad one changes nothing. Ends with SIGTERM or S
 /// Runs until told to end.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
     let load = |args: &Args| {
-        let config = args.config()?;
+        let config = args.watched.config()?;
         announce(&config);
         Ok(config)
     };
@@ -147,15 +116,6 @@ fn announce(config: &Config) {
     }
 }
 
-fn parse_mode(text: &str) -> Result<Mode, &'static str> {
-    match text {
-        "peek" => Ok(Mode::Peek),
-        "consume" => Ok(Mode::Consume),
-        "tap" => Err("tap is not in this version, expected peek or consume"),
-        _ => Err("expected peek or consume"),
-    }
-}
-
 /// A path that no other endpoint has.
 fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
@@ -166,31 +126,4 @@ fn parse_telemetry_path(text: &str) -> Result<String, &'static str> {
         return Err("other pages are there, expected a path such as /metrics");
     }
     Ok(text.to_owned())
-}
-
-// === impl Args ===
-
-impl Args {
-    /// The config that the flags mean.
-    pub fn config(&self) -> anyhow::Result<Config> {
-        if let Some(path) = &self.config_file {
-            return Ok(Config::load(path)?);
-        }
-        let missing = match (&self.mns_endpoint, &self.mns_queue) {
-            (Some(endpoint), Some(queue)) => {
-                let mode = self.mode.unwrap_or(Mode::Peek);
-                return Ok(Config::single(SingleQueue {
-                    endpoint,
-                    queue,
-                    mode,
-                })?);
-            }
-            (Some(_), None) => "found --mns.endpoint without --mns.queue; add the queue's name",
-            (None, Some(_)) => "found --mns.queue without --mns.endpoint; add the endpoint",
-            (None, None) => {
-                "found no queue to watch; give --config.file, or --mns.endpoint and --mns.queue"
-            }
-        };
-        Err(UsageError(missing.to_owned()).into())
-    }
 }

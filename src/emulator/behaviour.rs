@@ -68,6 +68,11 @@ pub struct Behaviour {
     pub list_with_meta: bool,
     /// For how long a deleted queue cannot be created again, in milliseconds: 400 `QueueDeletedRecently`. Default 0.
     pub deleted_recently_millis: u64,
+    /// A batch call needs the RAM action of its own name, as the pages of the calls say, rather than that of the call for
+    /// one message, as the page of the actions says. Default false.
+    pub batch_action_names: bool,
+    /// Arguments are judged before permissions. Default false.
+    pub arguments_before_policy: bool,
 }
 
 /// What `Content-MD5` holds: the documents and the SDKs do not agree.
@@ -126,6 +131,8 @@ impl Default for Behaviour {
             check_namespace: false,
             list_with_meta: true,
             deleted_recently_millis: 0,
+            batch_action_names: false,
+            arguments_before_policy: false,
         }
     }
 }

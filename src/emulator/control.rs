@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use super::core::{Credentials, Shared};
 use super::faults::FaultRule;
+use super::policy::Policy;
 use super::queue::DeadLetterPolicy;
 use super::vod::Media;
 
 const ROUTES: &str = "GET state, POST advance, GET or POST faults, GET or POST behaviour, \
-                      POST dead-letter, POST purge, POST credentials, POST vod-media, POST vod-callback";
+                      POST dead-letter, POST purge, POST credentials, POST policies, \
+                      POST roles, POST vod-media, POST vod-callback";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +69,14 @@ pub(super) fn handle(shared: &Shared, method: &str, route: &str, body: &[u8]) ->
         }),
         ("POST", "vod-callback") => parse(body).map(|callback| {
             shared.core().vod.callback = callback;
+            json!({})
+        }),
+        ("POST", "policies") => parse(body).map(|policies: Option<Vec<Policy>>| {
+            shared.core().policies = policies;
+            json!({})
+        }),
+        ("POST", "roles") => parse(body).map(|roles: Vec<String>| {
+            shared.core().roles = roles;
             json!({})
         }),
         ("POST", "credentials") => parse(body).and_then(|key| credentials(shared, key)),

@@ -16,6 +16,7 @@ use super::behaviour::{Behaviour, Counters};
 use super::broker::{Broker, Sent};
 use super::error::ApiError;
 use super::faults::{Faults, Operation};
+use super::policy::{self, Policy};
 use super::queue::{Counts, DeadLetterPolicy};
 use super::state::{CallCount, QueueState, State};
 use super::vod;
@@ -55,6 +56,8 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) region: Option<String>,
     pub(super) truth: OnceLock<Truth>,
+    /// `{region}:{account}`, as resources of policies have it.
+    pub(super) owner: String,
     core: Mutex<Core>,
 }
 
@@ -71,6 +74,10 @@ pub(super) struct Core {
     pub(super) behaviour: Behaviour,
     pub(super) faults: Faults,
     pub(super) credentials: Credentials,
+    /// What the caller may do; none: everything.
+    pub(super) policies: Option<Vec<Policy>>,
+    /// The account's RAM roles.
+    pub(super) roles: Vec<String>,
     /// What VOD's API tells of.
     pub(super) vod: vod::Library,
     /// Long polls that wait.
@@ -161,11 +168,14 @@ impl Shared {
             },
             region: options.region,
             truth: OnceLock::new(),
+            owner: owner.clone(),
             core: Mutex::new(Core {
                 broker: Broker::new(options.seed, owner),
                 behaviour: options.behaviour,
                 faults: Faults::new(options.seed),
                 credentials: options.credentials,
+                policies: None,
+                roles: vec![vod::DEFAULT_ROLE.to_owned()],
                 vod: vod::Library::default(),
                 parked: 0,
                 calls: BTreeMap::new(),
@@ -250,6 +260,16 @@ impl Shared {
 // === impl Core ===
 
 impl Core {
+    /// Whether the policies let the caller do it. `object` is the queue or the role.
+    pub(super) fn permits(&self, operation: Operation, object: &str, owner: &str) -> bool {
+        let Some(policies) = &self.policies else {
+            return true;
+        };
+        let own_names = self.behaviour.batch_action_names;
+        policy::needed(operation, object, owner, own_names)
+            .is_none_or(|(action, resource)| policy::allow(policies, &action, &resource))
+    }
+
     pub(super) fn count_call(&mut self, operation: Operation, code: Cow<'static, str>) {
         *self.calls.entry((operation, code)).or_default() += 1;
     }

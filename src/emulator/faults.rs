@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An operation of MNS's data plane or of VOD, named as the vendor names it.
+/// An operation of MNS's data plane, of VOD, STS or RAM, named as the vendor names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are the vendor's operations")]
 pub enum Operation {
@@ -24,6 +24,8 @@ pub enum Operation {
     GetVideoInfos,
     GetVideoList,
     GetMessageCallback,
+    GetCallerIdentity,
+    GetRole,
     /// A request that is none of them.
     Unknown,
 }
@@ -153,6 +155,8 @@ impl Operation {
             Self::GetVideoInfos => "GetVideoInfos",
             Self::GetVideoList => "GetVideoList",
             Self::GetMessageCallback => "GetMessageCallback",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::GetRole => "GetRole",
             Self::Unknown => "Unknown",
         }
     }

@@ -1,8 +1,10 @@
-//! VOD's API over the media of a simulated platform: the read-only calls that tell what became of a transcode.
+//! VOD's API over the media of a simulated platform: the read-only calls that tell what became of a transcode. Beside it
+//! what STS and RAM tell of the caller and its account.
 //!
 //! It shares the listener with MNS and is told apart by the `x-acs-action` header or the `Action` parameter of requests
 //! for `/`. Signatures are verified as version 3 (`ACS3-HMAC-SHA256`); the vendor's SDK is the judge of that.
 
+mod account;
 mod auth;
 mod library;
 mod perform;
@@ -12,14 +14,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+pub use self::account::DEFAULT_ROLE;
 pub use self::library::{CallbackSettings, Job, Media, Outcome, Task};
 
 pub(super) use self::library::Library;
 
-use super::core::Shared;
+use super::core::{Core, Shared};
 use super::faults::{Fault, Operation, Phase};
 use super::wire::{self, Answer, Call, Payload};
 use crate::aliyun::sign::percent_decode;
+use crate::clock::UnixMillis;
 
 const JSON: &str = "application/json;charset=utf-8";
 
@@ -49,6 +53,8 @@ pub(super) async fn handle(shared: &Shared, call: &Call, action: &str) -> wire::
         "GetVideoInfos" => Operation::GetVideoInfos,
         "GetVideoList" => Operation::GetVideoList,
         "GetMessageCallback" => Operation::GetMessageCallback,
+        "GetCallerIdentity" => Operation::GetCallerIdentity,
+        "GetRole" => Operation::GetRole,
         _ => Operation::Unknown,
     };
     let (outcome, delay) = {
@@ -64,11 +70,8 @@ pub(super) async fn handle(shared: &Shared, call: &Call, action: &str) -> wire::
         let result = fault
             .and_then(refusal_of)
             .map_or(Ok(()), Err)
-            .and_then(|()| auth::verify(call, &core.credentials, judged_by))
-            .and_then(|()| {
-                let (_, query) = call.target.split_once('?').unwrap_or((&call.target, ""));
-                perform::perform(&core.vod, operation, query, now)
-            });
+            .and_then(|()| auth::verify(call, &core.credentials, judged_by, version(operation)))
+            .and_then(|()| perform(shared, core, call, operation, now));
         let code = result
             .as_ref()
             .map_or_else(|refusal| refusal.code, |_| "OK");
@@ -93,6 +96,35 @@ pub(super) async fn handle(shared: &Shared, call: &Call, action: &str) -> wire::
     outcome
 }
 
+/// The version of the API that the operation belongs to.
+fn version(operation: Operation) -> &'static str {
+    match operation {
+        Operation::GetCallerIdentity => "2015-04-01",
+        Operation::GetRole => "2015-05-01",
+        _ => "2017-03-21",
+    }
+}
+
+fn perform(
+    shared: &Shared,
+    core: &Core,
+    call: &Call,
+    operation: Operation,
+    now: UnixMillis,
+) -> Result<Value, Refusal> {
+    let (_, query) = call.target.split_once('?').unwrap_or((&call.target, ""));
+    let role = parameter(query, "RoleName").unwrap_or_default();
+    if !core.permits(operation, &role, &shared.owner) {
+        return Err(Refusal::denied(operation));
+    }
+    let account = shared.owner.split_once(':').map_or("", |(_, id)| id);
+    match operation {
+        Operation::GetCallerIdentity => Ok(account::caller(account, &core.credentials)),
+        Operation::GetRole => account::role(account, &core.roles, &role),
+        _ => perform::perform(&core.vod, operation, query, now),
+    }
+}
+
 fn refusal_of(fault: Fault) -> Option<Refusal> {
     let refusal = |status, code, message| {
         Some(Refusal {
@@ -107,11 +139,7 @@ fn refusal_of(fault: Fault) -> Option<Refusal> {
             "Throttling.User",
             "Request was denied due to user flow control.",
         ),
-        Fault::AccessDenied => refusal(
-            403,
-            "Forbidden",
-            "You are not authorized to perform this operation.",
-        ),
+        Fault::AccessDenied => Some(Refusal::denied(Operation::Unknown)),
         Fault::ExpiredToken => refusal(
             400,
             "InvalidSecurityToken.Expired",
@@ -159,4 +187,21 @@ fn parameter(query: &str, name: &str) -> Option<String> {
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .find(|(candidate, _)| *candidate == name)
         .map(|(_, value)| percent_decode(&value.replace('+', "%20")))
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// For a missing permission.
+    fn denied(operation: Operation) -> Self {
+        let code = match operation {
+            Operation::GetRole => "NoPermission",
+            _ => "Forbidden",
+        };
+        Self {
+            status: 403,
+            code,
+            message: "You are not authorized to perform this operation.",
+        }
+    }
 }

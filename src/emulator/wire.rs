@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::core::Shared;
+use super::core::{Core, Shared};
 use super::error::ApiError;
 use super::faults::{Fault, Operation, Phase};
 use crate::clock::UnixMillis;
@@ -151,12 +151,22 @@ async fn attempt(
         if core.behaviour.check_namespace && xml::is_foreign(&call.body) {
             return Ok(Err(ApiError::malformed_xml()));
         }
+        if !core.behaviour.arguments_before_policy && !permits(core, shared, operation, queue) {
+            return Ok(Err(ApiError::access_denied()));
+        }
     }
     let action = match request::parse(call, operation, document, shared) {
         Ok(action) => action,
         Err(error) => return Ok(Err(error)),
     };
+    if !permits(&shared.core(), shared, operation, queue) {
+        return Ok(Err(ApiError::access_denied()));
+    }
     Ok(perform::perform(shared, call, operation, queue.unwrap_or_default(), action).await)
+}
+
+fn permits(core: &Core, shared: &Shared, operation: Operation, queue: Option<&str>) -> bool {
+    core.permits(operation, queue.unwrap_or_default(), &shared.owner)
 }
 
 pub(super) fn spoil(mut answer: Answer, fault: Option<Fault>) -> Outcome {

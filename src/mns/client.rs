@@ -3,6 +3,7 @@
 //! Reads (attributes, lists, peeks) are retried up to three times. Receiving, deleting, changing visibility and sending
 //! never are: whether their effect took place is for the caller to find out.
 
+mod probe;
 mod request;
 mod send;
 

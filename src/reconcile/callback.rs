@@ -4,6 +4,7 @@
 //! untick events.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
@@ -43,6 +44,15 @@ const NEEDED: [EventType; 7] = [
 
 /// One result a check, by [`Check::index`]; none where it cannot be told.
 pub type Results = [Option<bool>; Check::COUNT];
+
+/// Why a check failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What was found.
+    pub found: String,
+    /// What to do.
+    pub remedy: String,
+}
 
 /// The results for every queue, shared with whoever shows them. A queue that was never compared is not in it.
 #[derive(Debug, Default)]
@@ -132,25 +142,41 @@ fn is_paired(endpoint: &Endpoint, queue: &QueueIdentity, vod_region: &str) -> Op
     Some(watched && paired)
 }
 
-/// What was found and what to do; nothing that a customer wrote.
-fn remedy(
+/// What was found and what to do about a check that failed; nothing that a customer wrote.
+pub fn explain(
     check: Check,
     callback: &MessageCallback,
     queue: &QueueIdentity,
     vod_region: &str,
-) -> String {
-    match check {
-        Check::Type => format!(
-            "VOD sends callbacks by {:?}, not to MNS: in VOD's console, Callback Settings, choose MNS and queue {}",
-            callback.callback_type, queue.mns_queue
+) -> Explanation {
+    let (found, remedy) = match check {
+        Check::Type if callback.callback_type.is_empty() => (
+            "VOD sends no callbacks".to_owned(),
+            format!(
+                "in VOD's console, Callback Settings, choose MNS and queue {}",
+                queue.mns_queue
+            ),
         ),
-        Check::Endpoint => format!(
-            "VOD cannot reach {:?}: give the public endpoint of MNS, without -internal or -vpc",
-            callback.mns_endpoint
+        Check::Type => (
+            format!(
+                "VOD sends callbacks by {:?}, not to MNS",
+                callback.callback_type
+            ),
+            format!(
+                "in VOD's console, Callback Settings, choose MNS and queue {}",
+                queue.mns_queue
+            ),
         ),
-        Check::Queue => format!(
-            "VOD pushes into queue {:?} at {:?}, and queue {} at {} is watched: make both the same",
-            callback.mns_queue, callback.mns_endpoint, queue.mns_queue, queue.endpoint
+        Check::Endpoint => (
+            format!("VOD cannot reach {:?}", callback.mns_endpoint),
+            "give the public endpoint of MNS, without -internal or -vpc".to_owned(),
+        ),
+        Check::Queue => (
+            format!(
+                "VOD pushes into queue {:?} at {:?}, and queue {} at {} is watched",
+                callback.mns_queue, callback.mns_endpoint, queue.mns_queue, queue.endpoint
+            ),
+            "make both the same".to_owned(),
         ),
         Check::Events => {
             let missing: Vec<&str> = NEEDED
@@ -158,19 +184,30 @@ fn remedy(
                 .filter(|event| !is_pushed(callback, **event))
                 .map(|event| event.as_str())
                 .collect();
-            format!(
-                "VOD does not push {}: tick them in Callback Settings",
-                missing.join(", ")
+            (
+                format!("VOD does not push {}", missing.join(", ")),
+                "tick them in Callback Settings".to_owned(),
             )
         }
-        Check::Region => format!(
-            "VOD pushes to {:?}; use a queue in {}, the region that pairs with VOD's, and watch that one",
-            callback.mns_endpoint,
-            match vod_region {
-                "" => &*queue.region,
-                region => paired_region(region),
-            }
+        Check::Region => (
+            format!("VOD pushes to {:?}", callback.mns_endpoint),
+            format!(
+                "use a queue in {}, the region that pairs with VOD's, and watch that one",
+                match vod_region {
+                    "" => &*queue.region,
+                    region => paired_region(region),
+                }
+            ),
         ),
+    };
+    Explanation { found, remedy }
+}
+
+// === impl Explanation ===
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.found, self.remedy)
     }
 }
 
@@ -185,8 +222,8 @@ impl CallbackConfig {
             let was = before.and_then(|before| before[check.index()]);
             match results[check.index()] {
                 Some(false) if was != Some(false) => {
-                    let remedy = remedy(check, callback, queue, vod_region);
-                    warn!(queue = %queue.id, %check, remedy, "VOD's callback configuration does not fit.");
+                    let remedy = explain(check, callback, queue, vod_region);
+                    warn!(queue = %queue.id, %check, %remedy, "VOD's callback configuration does not fit.");
                 }
                 Some(true) if was == Some(false) => {
                     info!(queue = %queue.id, %check, "VOD's callback configuration fits again.");
@@ -244,7 +281,10 @@ mod tests {
         let failing = Check::ALL.iter().copied();
         failing
             .filter(|check| results[check.index()] == Some(false))
-            .inspect(|check| assert!(!remedy(*check, &callback, &queue(), vod_region).is_empty()))
+            .inspect(|check| {
+                let told = explain(*check, &callback, &queue(), vod_region);
+                assert!(!told.remedy.is_empty(), "{told}");
+            })
             .collect()
     }
 

@@ -7,7 +7,8 @@ use vod_callback_exporter::emulator::{Behaviour, ContentMd5, Counters};
 /// Some cannot matter to an exporter: it signs with version 2, sends no body and deletes no queue here, and has neither
 /// temporary credentials nor a dead-letter policy. Receipt handles would not survive a decoded target, and a listing without
 /// attributes ends discovery's depth: `tests/emulator.rs` meets both. Those of batch sends, messages' sizes and priorities are met by
-/// `tests/forward.rs`, those of dead letters by `tests/emulator.rs`.
+/// `tests/forward.rs`, those of dead letters by `tests/emulator.rs`,
+/// those of policies by `tests/check.rs`.
 pub(crate) fn other_behaviour() -> Behaviour {
     Behaviour {
         partial_batch_send_status: 200,
@@ -36,5 +37,7 @@ pub(crate) fn other_behaviour() -> Behaviour {
         check_namespace: true,
         list_with_meta: true,
         deleted_recently_millis: 60_000,
+        batch_action_names: true,
+        arguments_before_policy: true,
     }
 }

@@ -28,29 +28,32 @@ pub(super) struct Grant {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(in crate::aliyun) struct Answer {
+    pub(in crate::aliyun) status: u16,
+    pub(in crate::aliyun) body: Vec<u8>,
     /// The `Date`.
     server: Option<UnixMillis>,
 }
 
 /// Whom to ask and how long to wait.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    pub(super) host: &'a str,
+pub(in crate::aliyun) struct Asked<'a> {
+    pub(in crate::aliyun) host: &'a str,
     /// For the whole exchange, the connection included.
-    pub(super) timeout: Duration,
+    pub(in crate::aliyun) timeout: Duration,
     /// What to do if there is no answer.
-    pub(super) remedy: &'static str,
+    pub(in crate::aliyun) remedy: &'static str,
     /// The beginning of a secret in the request; an explanation that repeats it is not told. Empty if there is none.
-    pub(super) secret: &'a str,
+    pub(in crate::aliyun) secret: &'a str,
 }
 
 // === impl Asked ===
 
 impl Asked<'_> {
-    pub(super) async fn ask(self, request: reqwest::RequestBuilder) -> Result<Answer, Failure> {
+    pub(in crate::aliyun) async fn ask(
+        self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Answer, Failure> {
         let failed = |error| Failure::from_http(error, self.host, self.timeout, self.remedy);
         let response = request.timeout(self.timeout).send().await.map_err(failed)?;
         let status = response.status().as_u16();
@@ -74,7 +77,7 @@ impl Asked<'_> {
     }
 
     /// The answer as a JSON object; `remedy` is for a code that means no.
-    pub(super) fn object(
+    pub(in crate::aliyun) fn object(
         self,
         answer: &Answer,
         remedy: impl Fn(&str) -> &'static str,

@@ -23,6 +23,7 @@ pub(super) fn verify(
     call: &Call,
     credentials: &Credentials,
     now: UnixMillis,
+    version: &str,
 ) -> Result<(), Refusal> {
     let given = call.header("authorization").unwrap_or_default();
     let parsed = parse(given).ok_or(refusal(
@@ -30,7 +31,7 @@ pub(super) fn verify(
         "IncompleteSignature",
         "The request signature does not conform to Aliyun standards.",
     ))?;
-    if call.header("x-acs-version") != Some("2017-03-21") {
+    if call.header("x-acs-version") != Some(version) {
         return Err(refusal(
             400,
             "InvalidVersion",

@@ -130,6 +130,8 @@ pub(super) fn parse(
         | Operation::GetVideoInfos
         | Operation::GetVideoList
         | Operation::GetMessageCallback
+        | Operation::GetCallerIdentity
+        | Operation::GetRole
         | Operation::Unknown => Err(ApiError::new(
             400,
             "InvalidRequestURL",
