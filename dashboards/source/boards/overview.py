@@ -1,0 +1,158 @@
+"""Overview: is it us, MNS or VOD?"""
+
+from grafana import (BAD, CALM, COUNT, GOOD, MUTED, P50, P95, PER_MINUTE, SECONDS, SHARE, WARN, Board, Column, drill,
+                     heatmap, lines, question, stat, table, words)
+from promql import (INTERVAL, RANGE, age, counted, depth, highest, increase, lowest, of_callbacks, oldest_age,
+                    per_minute, quantile, rate, share, silence, total, worst, buckets)
+
+OBJECTIVE = "vod_playable_objective_total"
+FAULTS = "vod_event_faults_total"
+FAULT_COLORS = {"source": CALM, "config": WARN, "service": BAD, "other": MUTED}
+EVENTS = "vod_events_total"
+
+
+def board():
+    board = Board("vod-overview", "Where a video waits: with our worker, in MNS, or with VOD.")
+    board.line(
+        2,
+        question("Do viewers wait?", "Videos that are stuck, and how many were playable in time."),
+        question("Is it us?", "Callbacks wait for our worker, or come again and again."),
+        question("Is it MNS?", "Queues that cannot be read, or in which nothing arrives."),
+        question("Is it VOD?", "Jobs that VOD fails, and callbacks that it never sent."),
+    )
+    board.line(4, *viewers(), *us(), *mns(), *vod())
+    board.line(10, *charts())
+    board.section("Where")
+    board.line(7, queues())
+    board.section("What happened")
+    board.line(9, *happened())
+    return board
+
+
+def viewers():
+    yield stat(
+        "Stalled now", "Videos without progress past their deadline. Needs consume, or a queue for which VOD is asked.",
+        total(highest("vod_transcodes_stalled", by="queue, stage")),
+        steps=[GOOD, (1, BAD)], no_value="not known in peek",
+    )
+    good = increase(OBJECTIVE, 'result="good"')
+    yield stat(
+        "Playable in time", """Share of the videos of the shown time that had a good stream within the objective. Faults of
+        the source do not count. Only in consume.""",
+        share(good, increase(OBJECTIVE)), unit=SHARE, decimals=1,
+        steps=[BAD, (0.95, WARN), (0.99, GOOD)], no_value="no video judged",
+    )
+
+
+def us():
+    yield stat(
+        "Oldest callback", """Age of the oldest message in any queue of callbacks; 0 when all are empty. In peek a lower
+        bound. Queues without any event of VOD, such as dead letters, are left out.""",
+        worst(of_callbacks(oldest_age())), unit=SECONDS, decimals=0,
+        steps=[GOOD, (300, WARN), (900, BAD)], no_value="no callback yet",
+    )
+    again = counted("increase", "mns_message_redeliveries_total", window=RANGE)
+    yield stat(
+        "Redelivered", """Deliveries beyond the first for each message of the shown time: a worker that dies, or that is
+        slower than the queue's visibility timeout.""",
+        share(total(again), total(counted("increase", "mns_messages_seen_total", window=RANGE))), unit=SHARE, decimals=1,
+        steps=[GOOD, (0.01, WARN), (0.1, BAD)], no_value="no message",
+    )
+
+
+def mns():
+    yield stat(
+        "Unreadable queues", "Queues whose last read failed on every replica; the exporter's log has reason and remedy.",
+        total(f"{highest('mns_queue_up')} == bool 0"),
+        steps=[GOOD, (1, BAD)], no_value="nothing read yet",
+    )
+    yield stat(
+        "Silence", """Time since the last event of the quietest queue, of those that are seen whole (consume). An event
+        type that is no longer ticked, or a wrong endpoint, shows as nothing but silence.""",
+        worst(silence()), unit=SECONDS, decimals=0,
+        steps=[GOOD, (1800, WARN), (7200, BAD)], no_value="not known in peek",
+    )
+
+
+def vod():
+    yield stat(
+        "Failed by VOD", "Events of the shown time that failed with an error of VOD's own, such as InternalError.",
+        increase(FAULTS, 'fault="service"'), decimals=0,
+        steps=[GOOD, (1, WARN), (20, BAD)], no_value="no event yet",
+    )
+    yield stat(
+        "Lost callbacks", "Transcodes of the shown time that VOD has finished without a callback. Needs consume and `vod`.",
+        increase("vod_callbacks_lost_total"), decimals=0,
+        steps=[GOOD, (1, WARN), (20, BAD)], no_value="not known in peek",
+    )
+
+
+def charts():
+    playable = "vod_time_to_playable_seconds"
+    yield lines(
+        "Time to playable", "From the end of an upload to the first good stream. Only in consume.",
+        (quantile(0.5, playable), "half", P50), (quantile(0.95, playable), "19 of 20", P95),
+        unit=SECONDS, no_value="no video became playable, or the queues are only peeked",
+    )
+    yield lines(
+        "Age of the oldest message", "By queue; 0 while a queue is empty. In peek a lower bound.",
+        (oldest_age(), "{{queue}}"), unit=SECONDS, no_value="no queue was read",
+    )
+    yield lines(
+        "Delivery from VOD to MNS", "From the event in VOD to its arrival in the queue, 19 of 20 events.",
+        (quantile(0.95, "vod_event_delivery_seconds", by="queue"), "{{queue}}"),
+        unit=SECONDS, no_value="no event arrived",
+    )
+    yield lines(
+        "Failed events by fault", """Whose fault: source (the uploaded file), config (this account's settings), service (VOD)
+        or other. docs/metrics.md has the codes.""",
+        (per_minute(rate(FAULTS, by="fault")), "{{fault}}"),
+        unit=PER_MINUTE, stack=True, colors=FAULT_COLORS, no_value="no event yet",
+    )
+
+
+def queues():
+    columns = [
+        Column("Queue", label="queue", link=drill("vod-queue", "Queue board of this queue"), width=220),
+        Column("Mode", label="mode"),
+        Column("Read", highest("mns_queue_up"), mappings=words(_1=("ok", GOOD), _0=("fails", BAD)), steps=[MUTED]),
+        Column("Messages", depth(), decimals=0),
+        Column("Oldest", oldest_age(), unit=SECONDS, decimals=0, steps=[MUTED, (300, WARN), (900, BAD)]),
+        Column("Last taken", age(highest("mns_queue_progress_timestamp_seconds")), unit=SECONDS, decimals=0),
+        Column("Redelivered", per_minute(counted("rate", "mns_message_redeliveries_total")), unit=PER_MINUTE, decimals=1),
+        Column("Last event", age(highest("vod_event_last_timestamp_seconds")), unit=SECONDS, decimals=0),
+        Column("In flight", highest("vod_transcodes_in_flight"), decimals=0),
+        Column("Overdue", f"sum by (queue) ({highest('vod_transcodes_overdue', by='queue, verdict')})", decimals=0),
+        Column("Stalled", f"sum by (queue) ({highest('vod_transcodes_stalled', by='queue, stage')})", decimals=0,
+               steps=[MUTED, (1, BAD)]),
+        Column("info", highest("mns_queue_info", by="queue, mode"), hidden=True),
+    ]
+    return table(
+        "Queues", """Each queue as it is now. A dash: not known, because the queue cannot be read, is empty, or is only
+        peeked. Messages are an estimate of MNS.""",
+        columns, no_value="no queue is watched",
+    )
+
+
+def happened():
+    yield heatmap(
+        "Time to playable, all videos", "How many videos became playable after how long. Only in consume.",
+        buckets("vod_time_to_playable_seconds"), unit=SECONDS,
+        no_value="no video became playable, or the queues are only peeked",
+    )
+    by_type = f"sum by (event_type) ({counted('rate', EVENTS, by='queue, event_type')})"
+    yield lines(
+        "Events by type", "The eight most frequent types. In peek a part of what was sent.",
+        (f"topk(8, {per_minute(by_type)} > 0)", "{{event_type}}"),
+        unit=PER_MINUTE, no_value="no event arrived", w=8, legend=("mean",),
+    )
+    codes = increase("vod_event_failures_total", by="error_code, event_type", window=RANGE)
+    columns = [
+        Column("Error code", label="error_code"),
+        Column("Event", label="event_type"),
+        Column("Failures", f"topk(20, {codes} > 0)", decimals=0, width=90),
+    ]
+    yield table(
+        "Failures by error code", "The most frequent failures of the shown time; none: VOD named no code.",
+        columns, no_value="nothing failed", w=8, sort="Failures",
+    )
