@@ -16,9 +16,9 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
 
 GOOD, WARN, BAD, CALM, MUTED = "green", "orange", "red", "blue", "text"
-P50, P95, P99 = "blue", "purple", "red"
+P50, P95 = "blue", "purple"
 PER_MINUTE = "suffix:/min"
-SECONDS, SHARE, COUNT, BYTES = "s", "percentunit", "short", "bytes"
+SECONDS, CLOCK, SHARE, COUNT, BYTES = "s", "dthms", "percentunit", "short", "bytes"
 
 
 class Board:
@@ -117,15 +117,18 @@ def stat(title, description, expr, *, unit=COUNT, steps=None, mappings=None, no_
     return _panel("stat", title, description, [_instant(expr)], defaults, [], options, w)
 
 
-def lines(title, description, *series, unit, no_value="No data", w=6, stack=False, bars=False, legend=(), least=0,
+def lines(title, description, *series, unit, no_value, w=6, stack=False, bars=False, legend=(), least=0,
           most=None, overrides=(), colors=None, decimals=None):
-    """Curves. A series is (expression, legend) or (expression, legend, colour)."""
+    """Curves, or stacked bars. A series is (expression, legend) or (expression, legend, colour)."""
     custom = {
         "drawStyle": "bars" if bars else "line", "lineWidth": 0 if bars else 2 if not stack else 1,
         "fillOpacity": 70 if bars else 40 if stack else 8,
         "lineInterpolation": "linear", "showPoints": "never", "spanNulls": not bars,
-        "stacking": {"mode": "normal" if stack else "none", "group": "A"}, "axisSoftMin": 0,
+        "stacking": {"mode": "normal" if stack or bars else "none", "group": "A"},
+        # Nothing at all is a flat line at the bottom, not in the middle of 0 to 100.
+        "axisSoftMax": 1 if unit in (PER_MINUTE, COUNT) else None,
     }
+    custom = {name: value for name, value in custom.items() if value is not None}
     defaults = _defaults(unit, no_value, custom=custom, min=least, max=most, decimals=decimals)
     defaults["color"] = {"mode": "palette-classic"}
     named = [painted(one[1], one[2]) for one in series if len(one) > 2]
@@ -155,13 +158,13 @@ def heatmap(title, description, expr, *, unit, no_value, w=8):
     }
 
 
-def bars(title, description, *series, unit=COUNT, no_value, w=6, decimals=0):
+def bars(title, description, *series, unit=COUNT, no_value, w=6, decimals=0, place="top"):
     """Horizontal bars: (expression, legend, colour or None for the usual one)."""
     defaults = _defaults(unit, no_value, decimals=decimals, min=0)
     defaults |= {"color": {"mode": "fixed", "fixedColor": CALM}, "thresholds": thresholds([CALM])}
     options = {
         "displayMode": "basic", "orientation": "horizontal", "valueMode": "text", "showUnfilled": True,
-        "namePlacement": "top", "sizing": "auto", "minVizHeight": 16, "minVizWidth": 8, "maxVizHeight": 60,
+        "namePlacement": place, "sizing": "auto", "minVizHeight": 16, "minVizWidth": 8, "maxVizHeight": 60,
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
     targets = [_instant(expr, name, chr(ord("A") + i)) for i, (expr, name, _) in enumerate(series)]
@@ -184,7 +187,7 @@ def table(title, description, columns, *, no_value, w=24, sort=None, key=None):
             hidden[name] = True
         elif column.properties:
             overrides.append(_by_name(column.title, column.properties))
-    defaults = _defaults(COUNT, no_value, custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False})
+    defaults = _defaults(COUNT, no_value, custom={"align": "auto", "minWidth": 70, "cellOptions": {"type": "auto"}, "filterable": False})
     defaults |= {"color": {"mode": "thresholds"}, "thresholds": thresholds([MUTED])}
     options = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False, "reducer": ["sum"], "fields": ""}}
     if sort:

@@ -6,7 +6,7 @@ How a metric is aggregated over replicas is the column of that name in docs/metr
 INTERVAL = "$__rate_interval"
 RANGE = "$__range"
 
-# A clock that hides dead-letter queues: they have messages, but no event of VOD.
+# Queues of dead letters have messages, but no event of VOD.
 LAST_EVENT = "vod_event_last_timestamp_seconds"
 
 
@@ -44,9 +44,10 @@ def counted(function, metric, *matchers, by="queue", window=INTERVAL):
 
 
 def quantile(share, histogram, *matchers, by="", queue=True, window=INTERVAL):
-    """A quantile of a classic histogram."""
+    """A quantile of a classic histogram; absent, rather than NaN, while nothing was observed."""
     keep = ", ".join(["le", by] if by else ["le"])
-    return f"histogram_quantile({share}, {rate(f'{histogram}_bucket', *matchers, by=keep, queue=queue, window=window)})"
+    rates = rate(f"{histogram}_bucket", *matchers, by=keep, queue=queue, window=window)
+    return f"histogram_quantile({share}, {rates}) >= 0"
 
 
 def buckets(histogram, *matchers):
@@ -78,9 +79,11 @@ def age(timestamp):
 
 
 def oldest_age():
-    """Age of each queue's oldest message; 0 for an empty queue, absent for one that could not be read."""
+    """Age of each queue's oldest message; 0 for one that is empty, or seen whole and worked off; else absent."""
     waiting = age(lowest("mns_queue_oldest_message_timestamp_seconds"))
-    return f"({waiting} or 0 * ({lowest('mns_queue_empty')} == 1))"
+    empty = f"{lowest('mns_queue_empty')} == 1"
+    worked_off = f"{lowest('vod_transcode_view_complete')} == 1 and on (queue) {highest('mns_queue_up')} == 1"
+    return f"({waiting} or 0 * ({empty}) or 0 * ({worked_off}))"
 
 
 def of_callbacks(expression):

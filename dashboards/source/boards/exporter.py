@@ -13,16 +13,16 @@ DAY = 86400
 def board():
     board = Board("vod-exporter", "Whether the exporter's numbers can be believed, and what it costs.")
     board.line(
-        2,
-        question("Is it alive and current?", "Scraped by Prometheus, and reading its queues."),
-        question("Are its counts safe?", "Kept over a restart, and nothing dropped."),
-        question("Do its credentials hold?", "Renewed in time, and accepted."),
-        question("What does it cost?", "Billed calls, and the pod's resources."),
+        3,
+        question("Is it alive and current?", "Scraped by Prometheus, and reading each queue once a tick."),
+        question("Are its counts safe?", "Kept over a restart; nothing dropped, nothing unreadable."),
+        question("Do its credentials hold?", "Renewed in time, and accepted by MNS."),
+        question("What does it cost?", "Calls to MNS, each of which is billed, and memory."),
     )
     board.line(4, *alive(), *safe(), *credentials(), *cost())
-    board.line(10, *charts())
+    board.line(9, *charts())
     board.section("Instances")
-    board.line(6, instances())
+    board.line(5, instances())
     board.section("Resources")
     board.line(8, *resources())
     return board
@@ -40,14 +40,14 @@ def alive():
     )
     yield stat(
         "Last read", "Time since the last read of a queue, well or badly; the queue that waits longest.",
-        worst(age(highest(f"{SELF}_last_tick_timestamp_seconds"))), unit=SECONDS, decimals=0,
+        worst(age(highest(f"{SELF}_last_tick_timestamp_seconds"))), unit=SECONDS,
         steps=[GOOD, (180, WARN), (600, BAD)], no_value="nothing read yet",
     )
 
 
 def safe():
     yield stat(
-        "Survive a restart", "Whether every exporter keeps its counters in a state file (--state.path).",
+        "Durable", "Whether every exporter keeps its counters in a state file (--state.path).",
         f"min({lowest(f'{SELF}_state_durable', by='instance', queue=False)})",
         mappings=words(_1=("yes", GOOD), _0=("no", WARN)), no_value="no exporter",
     )
@@ -62,19 +62,19 @@ def credentials():
     expiry = lowest(f"{SELF}_credentials_expiry_timestamp_seconds", by="account", queue=False)
     yield stat(
         "Expire in", "Time until the first credentials in use expire; they are renewed well before.",
-        f"min({expiry} - time())", unit=SECONDS, decimals=0,
+        f"min({expiry} - time())", unit=SECONDS,
         steps=[BAD, (300, WARN), (900, GOOD)], no_value="never expire",
     )
     failures = increase(f"{SELF}_credentials_refresh_failures_total", queue=False)
     yield stat(
-        "Failed renewals", "Attempts of the shown time to read or renew credentials that failed.",
+        "Failures", "Attempts of the shown time to read or renew credentials that failed.",
         failures, decimals=0, steps=[GOOD, (1, WARN)], no_value="no account yet",
     )
 
 
 def cost():
     yield stat(
-        "MNS calls a day", "Calls to MNS at the pace of the shown time. Each one is billed.",
+        "Calls a day", "Calls to MNS at the pace of the shown time. Each one is billed.",
         f"{DAY} * {rate(REQUESTS, window=RANGE)}", decimals=1, no_value="no call yet",
     )
     yield stat(
@@ -89,13 +89,13 @@ def charts():
         (age(highest(f"{SELF}_last_tick_timestamp_seconds")), "{{queue}}"),
         unit=SECONDS, no_value="nothing read yet",
     )
-    evictions = rate(f"{SELF}_state_evictions_total", by="table", queue=False)
+    evictions = rate(f"{SELF}_state_evictions_total", queue=False)
     undecodable = rate("vod_event_decode_failures_total", by="reason")
     yield lines(
         "Dropped or unreadable", """Rows dropped from a full table of the state, which makes counts inexact, and bodies that
         could not be decoded, which are kept in quarantine.""",
-        (per_minute(evictions), "dropped: {{table}}"), (f"{per_minute(undecodable)} > 0", "body: {{reason}}"),
-        unit=PER_MINUTE, stack=True, no_value="no exporter",
+        (per_minute(evictions), "dropped rows", BAD), (f"{per_minute(undecodable)} > 0", "body: {{reason}}"),
+        unit=PER_MINUTE, bars=True, no_value="no exporter",
     )
     refused = rate(REQUESTS, REFUSED, by="queue, code")
     yield lines(

@@ -1,6 +1,6 @@
 """Overview: is it us, MNS or VOD?"""
 
-from grafana import (BAD, CALM, COUNT, GOOD, MUTED, P50, P95, PER_MINUTE, SECONDS, SHARE, WARN, Board, Column, drill,
+from grafana import (BAD, CALM, COUNT, GOOD, MUTED, P50, P95, PER_MINUTE, CLOCK, SECONDS, SHARE, WARN, Board, Column, bars, drill,
                      heatmap, lines, question, stat, table, words)
 from promql import (INTERVAL, RANGE, age, counted, depth, highest, increase, lowest, of_callbacks, oldest_age,
                     per_minute, quantile, rate, share, silence, total, worst, buckets)
@@ -14,30 +14,32 @@ EVENTS = "vod_events_total"
 def board():
     board = Board("vod-overview", "Where a video waits: with our worker, in MNS, or with VOD.")
     board.line(
-        2,
-        question("Do viewers wait?", "Videos that are stuck, and how many were playable in time."),
-        question("Is it us?", "Callbacks wait for our worker, or come again and again."),
-        question("Is it MNS?", "Queues that cannot be read, or in which nothing arrives."),
-        question("Is it VOD?", "Jobs that VOD fails, and callbacks that it never sent."),
+        3,
+        question("Do viewers wait?", "Videos that are stuck now, and how many were playable within the objective."),
+        question("Is it us?", "Callbacks that wait for our worker, or that it gets again and again."),
+        question("Is it MNS?", "Queues that cannot be read, in which nothing arrives, or late."),
+        question("Is it VOD?", "Jobs that fail for VOD's own reasons, and callbacks that it never sent."),
     )
     board.line(4, *viewers(), *us(), *mns(), *vod())
-    board.line(10, *charts())
+    board.line(9, *charts())
     board.section("Where")
-    board.line(7, queues())
+    board.line(6, queues())
     board.section("What happened")
-    board.line(9, *happened())
+    board.line(9, *curves())
+    board.line(9, *events())
     return board
 
 
 def viewers():
     yield stat(
-        "Stalled now", "Videos without progress past their deadline. Needs consume, or a queue for which VOD is asked.",
+        "Stalled now", """Videos past their deadline that make no progress; /api/v1/transcodes names them. Needs consume, or a queue for
+        which VOD is asked.""",
         total(highest("vod_transcodes_stalled", by="queue, stage")),
         steps=[GOOD, (1, BAD)], no_value="not known in peek",
     )
     good = increase(OBJECTIVE, 'result="good"')
     yield stat(
-        "Playable in time", """Share of the videos of the shown time that had a good stream within the objective. Faults of
+        "In time", """Share of the videos of the shown time that had a good stream within the objective. Faults of
         the source do not count. Only in consume.""",
         share(good, increase(OBJECTIVE)), unit=SHARE, decimals=1,
         steps=[BAD, (0.95, WARN), (0.99, GOOD)], no_value="no video judged",
@@ -46,9 +48,9 @@ def viewers():
 
 def us():
     yield stat(
-        "Oldest callback", """Age of the oldest message in any queue of callbacks; 0 when all are empty. In peek a lower
+        "Oldest", """Age of the oldest message in any queue of callbacks; 0 when all are empty. In peek a lower
         bound. Queues without any event of VOD, such as dead letters, are left out.""",
-        worst(of_callbacks(oldest_age())), unit=SECONDS, decimals=0,
+        worst(of_callbacks(oldest_age())), unit=SECONDS,
         steps=[GOOD, (300, WARN), (900, BAD)], no_value="no callback yet",
     )
     again = counted("increase", "mns_message_redeliveries_total", window=RANGE)
@@ -62,28 +64,29 @@ def us():
 
 def mns():
     yield stat(
-        "Unreadable queues", "Queues whose last read failed on every replica; the exporter's log has reason and remedy.",
+        "Unreadable", "Queues whose last read failed on every replica; the exporter's log has reason and remedy.",
         total(f"{highest('mns_queue_up')} == bool 0"),
         steps=[GOOD, (1, BAD)], no_value="nothing read yet",
     )
     yield stat(
         "Silence", """Time since the last event of the quietest queue, of those that are seen whole (consume). An event
         type that is no longer ticked, or a wrong endpoint, shows as nothing but silence.""",
-        worst(silence()), unit=SECONDS, decimals=0,
+        worst(silence()), unit=SECONDS,
         steps=[GOOD, (1800, WARN), (7200, BAD)], no_value="not known in peek",
     )
 
 
 def vod():
     yield stat(
-        "Failed by VOD", "Events of the shown time that failed with an error of VOD's own, such as InternalError.",
-        increase(FAULTS, 'fault="service"'), decimals=0,
-        steps=[GOOD, (1, WARN), (20, BAD)], no_value="no event yet",
+        "VOD faults", """Share of the events of the shown time that failed for reasons of VOD's own, such as InternalError.
+        docs/metrics.md says whose fault which code is.""",
+        share(increase(FAULTS, 'fault="service"'), total(counted("increase", EVENTS, window=RANGE))), unit=SHARE,
+        decimals=1, steps=[GOOD, (0.005, WARN), (0.05, BAD)], no_value="no event yet",
     )
     yield stat(
-        "Lost callbacks", "Transcodes of the shown time that VOD has finished without a callback. Needs consume and `vod`.",
+        "Lost", "Transcodes of the shown time that VOD has finished without a callback. Needs consume and `vod`.",
         increase("vod_callbacks_lost_total"), decimals=0,
-        steps=[GOOD, (1, WARN), (20, BAD)], no_value="not known in peek",
+        steps=[GOOD, (1, WARN)], no_value="not known in peek",
     )
 
 
@@ -91,15 +94,15 @@ def charts():
     playable = "vod_time_to_playable_seconds"
     yield lines(
         "Time to playable", "From the end of an upload to the first good stream. Only in consume.",
-        (quantile(0.5, playable), "half", P50), (quantile(0.95, playable), "19 of 20", P95),
+        (quantile(0.5, playable), "p50", P50), (quantile(0.95, playable), "p95", P95),
         unit=SECONDS, no_value="no video became playable, or the queues are only peeked",
     )
     yield lines(
         "Age of the oldest message", "By queue; 0 while a queue is empty. In peek a lower bound.",
-        (oldest_age(), "{{queue}}"), unit=SECONDS, no_value="no queue was read",
+        (oldest_age(), "{{queue}}"), unit=CLOCK, no_value="no queue was read",
     )
     yield lines(
-        "Delivery from VOD to MNS", "From the event in VOD to its arrival in the queue, 19 of 20 events.",
+        "Delivery from VOD to MNS", "From the event in VOD to its arrival in the queue, the slowest of 20 events (p95).",
         (quantile(0.95, "vod_event_delivery_seconds", by="queue"), "{{queue}}"),
         unit=SECONDS, no_value="no event arrived",
     )
@@ -107,7 +110,7 @@ def charts():
         "Failed events by fault", """Whose fault: source (the uploaded file), config (this account's settings), service (VOD)
         or other. docs/metrics.md has the codes.""",
         (per_minute(rate(FAULTS, by="fault")), "{{fault}}"),
-        unit=PER_MINUTE, stack=True, colors=FAULT_COLORS, no_value="no event yet",
+        unit=PER_MINUTE, bars=True, colors=FAULT_COLORS, no_value="no event yet",
     )
 
 
@@ -134,25 +137,40 @@ def queues():
     )
 
 
-def happened():
+def curves():
     yield heatmap(
         "Time to playable, all videos", "How many videos became playable after how long. Only in consume.",
         buckets("vod_time_to_playable_seconds"), unit=SECONDS,
         no_value="no video became playable, or the queues are only peeked",
     )
-    by_type = f"sum by (event_type) ({counted('rate', EVENTS, by='queue, event_type')})"
+    good = rate(OBJECTIVE, 'result="good"', by="queue")
     yield lines(
-        "Events by type", "The eight most frequent types. In peek a part of what was sent.",
-        (f"topk(8, {per_minute(by_type)} > 0)", "{{event_type}}"),
-        unit=PER_MINUTE, no_value="no event arrived", w=8, legend=("mean",),
+        "Playable in time", "Share of the videos that had a good stream within the objective, by queue. Only in consume.",
+        (share(good, rate(OBJECTIVE, by="queue")), "{{queue}}"),
+        unit=SHARE, most=1, no_value="no video was judged, or the queues are only peeked", w=8,
     )
-    codes = increase("vod_event_failures_total", by="error_code, event_type", window=RANGE)
+    yield lines(
+        "Stalled videos", "By the stage at which they are stuck: before their transcode was submitted, or in it.",
+        (f"sum by (stage) ({highest('vod_transcodes_stalled', by='queue, stage')})", "{{stage}}"),
+        unit=COUNT, stack=True, decimals=0, colors={"submit": WARN, "transcode": BAD}, w=8,
+        no_value="not known in peek without vod",
+    )
+
+
+def events():
+    by_type = f"sum by (event_type) ({counted('increase', EVENTS, by='queue, event_type', window=RANGE)})"
+    yield bars(
+        "Events by type", "The twelve most frequent types of the shown time. In peek a part of what was sent.",
+        (f"topk(12, {by_type} > 0)", "{{event_type}}", None),
+        no_value="no event arrived", w=12, place="left",
+    )
+    codes = increase("vod_event_failures_total", by="error_code, event_type")
     columns = [
-        Column("Error code", label="error_code"),
+        Column("Error code", label="error_code", width=280),
         Column("Event", label="event_type"),
         Column("Failures", f"topk(20, {codes} > 0)", decimals=0, width=90),
     ]
     yield table(
         "Failures by error code", "The most frequent failures of the shown time; none: VOD named no code.",
-        columns, no_value="nothing failed", w=8, sort="Failures",
+        columns, no_value="nothing failed", w=12, sort="Failures",
     )

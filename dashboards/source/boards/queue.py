@@ -1,6 +1,6 @@
 """Queue: does somebody take the callbacks, before MNS deletes them?"""
 
-from grafana import (BAD, CALM, COUNT, GOOD, MUTED, P50, P95, PER_MINUTE, SECONDS, SHARE, WARN, Board, Column, heatmap,
+from grafana import (BAD, CALM, COUNT, GOOD, MUTED, P50, P95, PER_MINUTE, CLOCK, SECONDS, SHARE, WARN, Board, Column, heatmap,
                      lines, question, stat, table, words)
 from promql import (INTERVAL, RANGE, age, buckets, counted, depth, highest, increase, lowest, oldest_age, per_minute,
                     quantile, rate, share, total, worst)
@@ -15,16 +15,16 @@ YES_NO = words(_1=("yes", MUTED), _0=("no", WARN))
 def board():
     board = Board("vod-queue", "One queue, or all: its backlog, its worker, its poison and its reads.")
     board.line(
-        2,
-        question("Does somebody take messages?", "When one was last taken, and how many wait."),
-        question("Will callbacks be lost?", "MNS deletes what is older than the retention."),
-        question("Is a message poison?", "One that is delivered again and again."),
-        question("Can the queue be read?", "Calls to MNS, and what became of them."),
+        3,
+        question("Does somebody take messages?", "When one was last taken, and how many there are."),
+        question("Will callbacks be lost?", "MNS deletes a message that is older than the queue's retention."),
+        question("Is a message poison?", "One that is delivered again and again, because a worker dies on it."),
+        question("Can the queue be read?", "Calls of the exporter to MNS, and what became of them."),
     )
     board.line(4, *taken(), *lost(), *poison(), *read())
-    board.line(10, *charts())
+    board.line(9, *charts())
     board.section("Settings and checks")
-    board.line(7, *settings())
+    board.line(6, *settings())
     board.section("Latency")
     board.line(9, *latency())
     board.section("Messages")
@@ -37,7 +37,7 @@ def taken():
         "Last taken", """Time since somebody last took a message: our delete, a dequeue count that grew, a message that
         left. The worst of the queues that ever moved and are not empty.""",
         worst(f"({age(highest(PROGRESS))} and on (queue) {lowest('mns_queue_empty')} == 0) or 0 * {highest(PROGRESS)}"),
-        unit=SECONDS, decimals=0, steps=[GOOD, (300, WARN), (900, BAD)], no_value="nothing taken yet",
+        unit=SECONDS, steps=[GOOD, (300, WARN), (900, BAD)], no_value="nothing taken yet",
     )
     yield stat(
         "Messages", "Waiting, hidden and delayed messages; an estimate of MNS, not shown where it cannot be trusted.",
@@ -47,7 +47,7 @@ def taken():
 
 def lost():
     yield stat(
-        "Retention used", "Age of the oldest message as a share of the retention, worst queue. At 100 % MNS deletes it.",
+        "Retention", "Age of the oldest message as a share of the retention, worst queue. At 100 % MNS deletes it.",
         worst(f"{oldest_age()} / {highest(RETENTION)}"), unit=SHARE, decimals=1,
         steps=[GOOD, (0.5, WARN), (0.8, BAD)], no_value="not known",
     )
@@ -60,7 +60,7 @@ def lost():
 
 def poison():
     yield stat(
-        "Most deliveries", "How often the most delivered message that is still in a queue has been received.",
+        "Deliveries", "How often the most delivered message that is still in a queue has been received.",
         worst(highest("mns_queue_dequeue_count_max")), decimals=0,
         steps=[GOOD, (3, WARN), (10, BAD)], no_value="nothing seen",
     )
@@ -74,7 +74,7 @@ def poison():
 
 def read():
     yield stat(
-        "Unreadable queues", "Queues whose last read failed on every replica; the exporter's log has reason and remedy.",
+        "Unreadable", "Queues whose last read failed on every replica; the exporter's log has reason and remedy.",
         total(f"{highest('mns_queue_up')} == bool 0"), steps=[GOOD, (1, BAD)], no_value="nothing read yet",
     )
     failed = f"({increase(REQUESTS, FAILED)} or 0 * {increase(REQUESTS)})"
@@ -94,7 +94,7 @@ def charts():
     )
     yield lines(
         "Age of the oldest message", "By queue; 0 while a queue is empty. In peek a lower bound.",
-        (oldest_age(), "{{queue}}"), unit=SECONDS, no_value="no queue was read",
+        (oldest_age(), "{{queue}}"), unit=CLOCK, no_value="no queue was read",
     )
     yield lines(
         "Redeliveries", "Deliveries of a message beyond its first, by queue.",
@@ -148,7 +148,7 @@ def latency():
     processing = "mns_message_processing_seconds"
     yield lines(
         "Processing by the exporter", "From receiving a message to its confirmed deletion. Only in consume.",
-        (quantile(0.5, processing), "half", P50), (quantile(0.95, processing), "19 of 20", P95),
+        (quantile(0.5, processing), "p50", P50), (quantile(0.95, processing), "p95", P95),
         unit=SECONDS, no_value="only known in consume", w=8,
     )
 
@@ -165,7 +165,7 @@ def messages():
         (per_minute(rate("vod_event_duplicates_total")), "duplicate", MUTED),
         (per_minute(rate("vod_event_clock_skew_total")), "clock skew", CALM),
         (f"{per_minute(rate('vod_event_decode_failures_total', by='reason'))} > 0", "{{reason}}"),
-        unit=PER_MINUTE, no_value="no message yet", w=8,
+        unit=PER_MINUTE, bars=True, no_value="no message yet", w=8,
     )
     forwarded = rate("vod_callback_exporter_forwarded_messages_total", by="target, result")
     yield lines(

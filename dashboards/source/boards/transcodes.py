@@ -6,6 +6,7 @@ from promql import (RANGE, age, buckets, counted, highest, increase, lowest, per
                     worst)
 
 EVENTS = "vod_events_total"
+FAULTS = "vod_event_faults_total"
 PLAYABLE = "vod_time_to_playable_seconds"
 STREAMS = "vod_stream_transcodes_total"
 STREAM = "vod_stream_transcode_seconds"
@@ -17,14 +18,14 @@ VERDICT_COLORS = {"unasked": MUTED, "waiting": CALM, "slow": WARN, "stalled": BA
 def board():
     board = Board("vod-transcodes", "How far videos get, how long it takes, and why some do not arrive.")
     board.line(
-        2,
-        question("How far do videos get?", "Events of the shown time, from upload to playable."),
-        question("How long does it take?", "From upload to the first good stream."),
-        question("Which are late, and why?", "Past their deadline, and what VOD says of them."),
-        question("Why do transcodes fail?", "Whose fault it is, and the error code."),
+        3,
+        question("How far do videos get?", "Counts of the shown time, from upload to playable."),
+        question("How long does it take?", "From upload to the first good stream; transcodes by definition."),
+        question("Are videos stuck, and why?", "Past their deadline, and what VOD says of them."),
+        question("Why do transcodes fail?", "How many do, whose fault it is, and the error codes."),
     )
     board.line(4, *arrivals(), *times(), *late(), *failures())
-    board.line(10, funnel(), durations(), verdicts(), codes())
+    board.line(9, funnel(), durations(), verdicts(), codes())
     board.section("Durations")
     board.line(9, *distributions())
     board.section("Output streams")
@@ -49,7 +50,7 @@ def arrivals():
         uploads(), decimals=0, no_value="no event yet",
     )
     yield stat(
-        "Good transcodes", "Share of the transcodes that ended in the shown time with every stream good. Only in consume.",
+        "All good", "Share of the transcodes that ended in the shown time with every stream good. Only in consume.",
         share(ended("success"), increase(f"{TRANSCODE}_count")), unit=SHARE, decimals=1,
         steps=[BAD, (0.8, WARN), (0.95, GOOD)], no_value="none ended",
     )
@@ -57,24 +58,25 @@ def arrivals():
 
 def times():
     yield stat(
-        "Playable, half", "Half of the videos of the shown time were playable sooner. Only in consume.",
-        quantile(0.5, PLAYABLE, window=RANGE), unit=SECONDS, decimals=0, no_value="no video yet",
+        "p50", "Half of the videos of the shown time were playable sooner. Only in consume.",
+        quantile(0.5, PLAYABLE, window=RANGE), unit=SECONDS, no_value="no video yet",
     )
     yield stat(
-        "Playable, 19 of 20", "19 of 20 videos of the shown time were playable sooner. Only in consume.",
-        quantile(0.95, PLAYABLE, window=RANGE), unit=SECONDS, decimals=0, no_value="no video yet",
+        "p95", "19 of 20 videos of the shown time were playable sooner. Only in consume.",
+        quantile(0.95, PLAYABLE, window=RANGE), unit=SECONDS, no_value="no video yet",
     )
 
 
 def late():
     yield stat(
-        "Stalled now", "Videos without progress past their deadline. Needs consume, or a queue for which VOD is asked.",
+        "Stalled now", """Videos past their deadline that make no progress; /api/v1/transcodes names them. Needs consume, or a queue for
+        which VOD is asked.""",
         total(highest("vod_transcodes_stalled", by="queue, stage")),
         steps=[GOOD, (1, BAD)], no_value="not known in peek",
     )
     yield stat(
-        "Oldest in flight", "How long the oldest transcode that has not ended has been waited for.",
-        worst(age(lowest("vod_transcode_oldest_in_flight_timestamp_seconds"))), unit=SECONDS, decimals=0,
+        "Oldest", "How long the oldest transcode that has not ended has been waited for.",
+        worst(age(lowest("vod_transcode_oldest_in_flight_timestamp_seconds"))), unit=SECONDS,
         no_value="none in flight",
     )
 
@@ -83,14 +85,13 @@ def failures():
     failed = counted("increase", EVENTS, 'event_type="TranscodeComplete"', 'status="fail"', window=RANGE)
     everything = counted("increase", EVENTS, 'event_type="TranscodeComplete"', window=RANGE)
     yield stat(
-        "Failed transcodes", "Share of the transcodes that ended in the shown time without any good stream.",
+        "Failed", "Share of the transcodes that ended in the shown time without any good stream.",
         share(total(failed), total(everything)), unit=SHARE, decimals=1,
         steps=[GOOD, (0.02, WARN), (0.1, BAD)], no_value="none ended",
     )
     yield stat(
-        "Not the uploader's", "Failed events of the shown time whose fault lies with VOD or with this account's settings.",
-        increase("vod_event_faults_total", 'fault=~"service|config"'), decimals=0,
-        steps=[GOOD, (1, WARN), (20, BAD)], no_value="no event yet",
+        "Not source", "Share of the failed events of the shown time that are not the fault of the uploaded file.",
+        share(increase(FAULTS, 'fault!="source"'), increase(FAULTS)), unit=SHARE, decimals=0, no_value="nothing failed",
     )
 
 
@@ -112,7 +113,7 @@ def funnel():
 
 def durations():
     return lines(
-        "Transcode of a stream", "From start to finish, 19 of 20 streams, by definition.",
+        "Transcode of a stream", "From start to finish, by definition (p95).",
         (quantile(0.95, STREAM, by="definition"), "{{definition}}"),
         unit=SECONDS, no_value="no stream has ended",
     )
@@ -149,7 +150,7 @@ def distributions():
         buckets("vod_stream_transcode_wait_seconds"), unit=SECONDS, no_value="only known in consume",
     )
     yield lines(
-        "Upload to end of the transcode", "19 of 20 transcodes, by how they ended. Only in consume.",
+        "Upload to end of the transcode", "By how they ended (p95). Only in consume.",
         *((quantile(0.95, TRANSCODE, f'status="{status}"'), status, color)
           for status, color in [("success", GOOD), ("partial", WARN), ("fail", BAD)]),
         unit=SECONDS, no_value="only known in consume", w=8,
@@ -164,11 +165,11 @@ def streams():
         Column("Failed", increase(STREAMS, 'status="fail"', by="definition"), decimals=0),
         Column("Success", f"{good} / ({increase(STREAMS, by='definition')} > 0)", unit=SHARE, decimals=1,
                steps=[BAD, (0.9, WARN), (0.98, GOOD)]),
-        Column("Half", quantile(0.5, STREAM, by="definition", window=RANGE), unit=SECONDS, decimals=0),
-        Column("19 of 20", quantile(0.95, STREAM, by="definition", window=RANGE), unit=SECONDS, decimals=0),
+        Column("p50", quantile(0.5, STREAM, by="definition", window=RANGE), unit=SECONDS, decimals=0),
+        Column("p95", quantile(0.95, STREAM, by="definition", window=RANGE), unit=SECONDS, decimals=0),
     ]
     yield table(
-        "By definition", "Streams that ended in the shown time, and how long half and 19 of 20 of them took.",
+        "By definition", "Streams that ended in the shown time, and how long they took.",
         columns, no_value="no stream has ended", w=12, sort="Good",
     )
     yield lines(
@@ -184,22 +185,18 @@ def reconciliation():
         (highest("vod_transcodes_in_flight"), "{{queue}}"), unit=COUNT, decimals=0, no_value="not known in peek without vod",
     )
     closed = increase("vod_transcodes_closed_total", by="verdict")
-    yield bars_by_verdict(
+    yield bars(
         "Closed without their callback", """Transcodes of the shown time. callback_lost: VOD had finished and told nobody;
         done_unseen: a worker took the callback while we peeked; abandoned: nothing was heard for too long.""",
-        closed, "not known in peek without vod",
+        (closed, "{{verdict}}", None), no_value="not known in peek without vod", place="left",
     )
     yield lines(
         "Answers of VOD", "Verdicts on overdue transcodes, each from one answer of VOD.",
-        (f"{per_minute(rate('vod_reconciliations_total', by='verdict'))} > 0", "{{verdict}}"),
-        unit=PER_MINUTE, stack=True, no_value="VOD is not asked, or nothing was overdue",
+        (per_minute(rate("vod_reconciliations_total", by="verdict")), "{{verdict}}"),
+        unit=PER_MINUTE, bars=True, no_value="VOD is not asked, or nothing was overdue",
     )
     yield lines(
         "Calls of VOD's API", "By operation and outcome.",
         (per_minute(rate("vod_api_requests_total", by="operation, code", queue=False)), "{{operation}} {{code}}"),
         unit=PER_MINUTE, stack=True, no_value="VOD is not asked",
     )
-
-
-def bars_by_verdict(title, description, expr, no_value):
-    return bars(title, description, (expr, "{{verdict}}", None), no_value=no_value)
