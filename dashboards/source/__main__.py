@@ -10,12 +10,7 @@ import sys
 from boards import exporter, overview, queue, transcodes
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
-BOARDS = {
-    "overview": overview.board,
-    "queue": queue.board,
-    "transcodes": transcodes.board,
-    "exporter": exporter.board,
-}
+BOARDS = {"overview": overview.board, "queue": queue.board, "transcodes": transcodes.board, "exporter": exporter.board}
 
 
 def main(check):

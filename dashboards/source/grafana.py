@@ -2,8 +2,8 @@
 
 import re
 
-# Where the runbooks are: the one place that names the repository.
-RUNBOOKS = "https://github.com/vod-callback-exporter/vod-callback-exporter/tree/main/docs/runbooks"
+# Where docs/runbooks is published.
+RUNBOOKS = "https://runbooks.example.com/vod-callback-exporter"
 TAG = "vod-callback-exporter"
 # In the order of the links; the uid is a promise to links from elsewhere.
 BOARDS = {
@@ -18,7 +18,7 @@ COLUMNS = 24
 GOOD, WARN, BAD, CALM, MUTED = "green", "orange", "red", "blue", "text"
 P50, P95 = "blue", "purple"
 PER_MINUTE = "suffix:/min"
-SECONDS, CLOCK, SHARE, COUNT, BYTES = "s", "dthms", "percentunit", "short", "bytes"
+SECONDS, CLOCK, SHARE, COUNT, BYTES = "s", "dthms", "percentunit", "locale", "bytes"
 
 
 class Board:
@@ -77,15 +77,33 @@ class Board:
 def _variables():
     def query(name, label, text):
         return {
-            "type": "query", "name": name, "label": label, "datasource": SOURCE,
-            "definition": text, "query": {"query": text, "refId": name}, "regex": "", "sort": 1, "refresh": 2,
-            "multi": True, "includeAll": True, "allValue": ".+",
-            "current": {"text": ["All"], "value": ["$__all"]}, "options": [],
+            "type": "query",
+            "name": name,
+            "label": label,
+            "datasource": SOURCE,
+            "definition": text,
+            "query": {"query": text, "refId": name},
+            "regex": "",
+            "sort": 1,
+            "refresh": 2,
+            "multi": True,
+            "includeAll": True,
+            "allValue": ".+",
+            "current": {"text": ["All"], "value": ["$__all"]},
+            "options": [],
         }
 
     source = {
-        "type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "regex": "",
-        "multi": False, "includeAll": False, "current": {}, "options": [], "refresh": 1,
+        "type": "datasource",
+        "name": "datasource",
+        "label": "Data source",
+        "query": "prometheus",
+        "regex": "",
+        "multi": False,
+        "includeAll": False,
+        "current": {},
+        "options": [],
+        "refresh": 1,
     }
     return [
         source,
@@ -100,30 +118,63 @@ def _variables():
 def question(title, text, w=6):
     """A question, over the panels that answer it."""
     return {
-        "type": "text", "title": title, "description": text, "transparent": True, "gridPos": {"w": w},
+        "type": "text",
+        "title": title,
+        "description": text,
+        "transparent": True,
+        "gridPos": {"w": w},
         "fieldConfig": {"defaults": {"unit": "none"}, "overrides": []},
         "options": {"mode": "markdown", "content": text},
     }
 
 
-def stat(title, description, expr, *, unit=COUNT, steps=None, mappings=None, no_value, decimals=None, w=3):
-    """A number that has a meaning: green is good, orange asks for a look, red for an act."""
+def stat(
+    title, description, expr, *, unit=COUNT, steps=None, mappings=None, no_value, decimals=None, runbook=None, w=3
+):
+    """A number that has a meaning: green is good, orange asks for a look, red for an act, as the runbook says."""
     defaults = _defaults(unit, no_value, decimals=decimals, mappings=mappings)
     defaults |= {"color": {"mode": "thresholds"}, "thresholds": thresholds(steps or [MUTED])}
     options = {
-        "colorMode": "value", "graphMode": "none", "justifyMode": "center", "orientation": "auto", "textMode": "value",
+        "colorMode": "value",
+        "graphMode": "none",
+        "justifyMode": "center",
+        "orientation": "auto",
+        "textMode": "value",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
-    return _panel("stat", title, description, [_instant(expr)], defaults, [], options, w)
+    panel = _panel("stat", title, description, [_instant(expr)], defaults, [], options, w)
+    return panel | {
+        "links": (
+            [{"title": f"Runbook {runbook}", "url": f"{RUNBOOKS}/{runbook}.md", "targetBlank": True}] if runbook else []
+        )
+    }
 
 
-def lines(title, description, *series, unit, no_value, w=6, stack=False, bars=False, legend=(), least=0,
-          most=None, overrides=(), colors=None, decimals=None):
+def lines(
+    title,
+    description,
+    *series,
+    unit,
+    no_value,
+    w=6,
+    stack=False,
+    bars=False,
+    legend=(),
+    least=0,
+    most=None,
+    overrides=(),
+    colors=None,
+    decimals=None,
+):
     """Curves, or stacked bars. A series is (expression, legend) or (expression, legend, colour)."""
+    few = not any("{{" in name for _, name, *_ in series)
     custom = {
-        "drawStyle": "bars" if bars else "line", "lineWidth": 0 if bars else 2 if not stack else 1,
-        "fillOpacity": 70 if bars else 40 if stack else 8,
-        "lineInterpolation": "linear", "showPoints": "never", "spanNulls": not bars,
+        "drawStyle": "bars" if bars else "line",
+        "lineWidth": 0 if bars else 2 if not stack else 1,
+        "fillOpacity": 70 if bars else 40 if stack else 8 if few else 0,
+        "lineInterpolation": "linear",
+        "showPoints": "never",
+        "spanNulls": not bars,
         "stacking": {"mode": "normal" if stack or bars else "none", "group": "A"},
         # Nothing at all is a flat line at the bottom, not in the middle of 0 to 100.
         "axisSoftMax": 1 if unit in (PER_MINUTE, COUNT) else None,
@@ -134,8 +185,12 @@ def lines(title, description, *series, unit, no_value, w=6, stack=False, bars=Fa
     named = [painted(one[1], one[2]) for one in series if len(one) > 2]
     named += [painted(name, color) for name, color in (colors or {}).items()]
     options = {
-        "legend": {"showLegend": True, "displayMode": "table" if legend else "list", "placement": "bottom",
-                   "calcs": list(legend)},
+        "legend": {
+            "showLegend": True,
+            "displayMode": "table" if legend else "list",
+            "placement": "bottom",
+            "calcs": list(legend),
+        },
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
     targets = [_range(expr, name, chr(ord("A") + i)) for i, (expr, name, *_) in enumerate(series)]
@@ -145,16 +200,27 @@ def lines(title, description, *series, unit, no_value, w=6, stack=False, bars=Fa
 def heatmap(title, description, expr, *, unit, no_value, w=8):
     """The buckets of a histogram over time."""
     options = {
-        "calculate": False, "cellGap": 1,
-        "color": {"mode": "scheme", "scheme": "Blues", "steps": 64, "exponent": 0.5, "fill": "dark-blue", "reverse": False},
-        "filterValues": {"le": 1e-9}, "rowsFrame": {"layout": "auto"}, "legend": {"show": True},
+        "calculate": False,
+        "cellGap": 1,
+        "color": {
+            "mode": "scheme",
+            "scheme": "Blues",
+            "steps": 64,
+            "exponent": 0.5,
+            "fill": "dark-blue",
+            "reverse": False,
+        },
+        "filterValues": {"le": 1e-9},
+        "rowsFrame": {"layout": "auto"},
+        "legend": {"show": True},
         "tooltip": {"mode": "single", "showColorScale": False, "yHistogram": True},
         "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit, "decimals": 0},
-        "cellValues": {"unit": COUNT, "decimals": 0}, "showValue": "never",
+        "cellValues": {"unit": "short", "decimals": 0},
+        "showValue": "never",
     }
     target = _range(expr, "{{le}}", "A") | {"format": "heatmap"}
     return _panel("heatmap", title, description, [target], _defaults(unit, no_value), [], options, w) | {
-        "maxDataPoints": 60,
+        "maxDataPoints": 60
     }
 
 
@@ -163,8 +229,15 @@ def bars(title, description, *series, unit=COUNT, no_value, w=6, decimals=0, pla
     defaults = _defaults(unit, no_value, decimals=decimals, min=0)
     defaults |= {"color": {"mode": "fixed", "fixedColor": CALM}, "thresholds": thresholds([CALM])}
     options = {
-        "displayMode": "basic", "orientation": "horizontal", "valueMode": "text", "showUnfilled": True,
-        "namePlacement": place, "sizing": "auto", "minVizHeight": 16, "minVizWidth": 8, "maxVizHeight": 60,
+        "displayMode": "basic",
+        "orientation": "horizontal",
+        "valueMode": "text",
+        "showUnfilled": True,
+        "namePlacement": place,
+        "sizing": "auto",
+        "minVizHeight": 16,
+        "minVizWidth": 8,
+        "maxVizHeight": 60,
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
     targets = [_instant(expr, name, chr(ord("A") + i)) for i, (expr, name, _) in enumerate(series)]
@@ -187,7 +260,9 @@ def table(title, description, columns, *, no_value, w=24, sort=None, key=None):
             hidden[name] = True
         elif column.properties:
             overrides.append(_by_name(column.title, column.properties))
-    defaults = _defaults(COUNT, no_value, custom={"align": "auto", "minWidth": 70, "cellOptions": {"type": "auto"}, "filterable": False})
+    defaults = _defaults(
+        COUNT, no_value, custom={"align": "auto", "minWidth": 70, "cellOptions": {"type": "auto"}, "filterable": False}
+    )
     defaults |= {"color": {"mode": "thresholds"}, "thresholds": thresholds([MUTED])}
     options = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False, "reducer": ["sum"], "fields": ""}}
     if sort:
@@ -202,8 +277,20 @@ def table(title, description, columns, *, no_value, w=24, sort=None, key=None):
 class Column:
     """A column of a table: a label of the queries, or the value of one."""
 
-    def __init__(self, title, expr=None, *, label=None, unit=None, steps=None, mappings=None, link=None, width=None,
-                 decimals=None, hidden=False):
+    def __init__(
+        self,
+        title,
+        expr=None,
+        *,
+        label=None,
+        unit=None,
+        steps=None,
+        mappings=None,
+        link=None,
+        width=None,
+        decimals=None,
+        hidden=False,
+    ):
         self.title, self.expr, self.label, self.hidden, self.ref = title, expr, label, hidden, None
         # Where a value is missing its cell says so; why is in the panel's description.
         self.properties = [] if label else [_property("noValue", "-")]
@@ -235,8 +322,10 @@ def thresholds(steps):
 
 def words(**texts):
     """Values that are words: _1=("yes", colour)."""
-    options = {name.lstrip("_"): {"text": text, "color": color, "index": index}
-               for index, (name, (text, color)) in enumerate(texts.items())}
+    options = {
+        name.lstrip("_"): {"text": text, "color": color, "index": index}
+        for index, (name, (text, color)) in enumerate(texts.items())
+    }
     return [{"type": "value", "options": options}]
 
 
@@ -267,7 +356,12 @@ def _range(expr, name, ref):
 
 def _panel(kind, title, description, targets, defaults, overrides, options, w):
     return {
-        "type": kind, "title": title, "description": re.sub(r"\s+", " ", description).strip(), "datasource": SOURCE,
-        "gridPos": {"w": w}, "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}, "options": options,
+        "type": kind,
+        "title": title,
+        "description": re.sub(r"\s+", " ", description).strip(),
+        "datasource": SOURCE,
+        "gridPos": {"w": w},
+        "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
+        "options": options,
         "targets": targets,
     }
