@@ -137,6 +137,7 @@ def stat(
     options = {
         "colorMode": "value",
         "graphMode": "none",
+        "text": {"valueSize": 30},
         "justifyMode": "center",
         "orientation": "auto",
         "textMode": "value",
@@ -229,6 +230,7 @@ def bars(title, description, *series, unit=COUNT, no_value, w=6, decimals=0, pla
     defaults = _defaults(unit, no_value, decimals=decimals, min=0)
     defaults |= {"color": {"mode": "fixed", "fixedColor": CALM}, "thresholds": thresholds([CALM])}
     options = {
+        "text": {"titleSize": 12, "valueSize": 16},
         "displayMode": "basic",
         "orientation": "horizontal",
         "valueMode": "text",

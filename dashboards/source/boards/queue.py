@@ -59,7 +59,7 @@ def board():
     board.line(4, *taken(), *lost(), *poison(), *read())
     board.line(9, *charts())
     board.section("Settings and checks")
-    board.line(6, *settings())
+    board.line(7, *settings())
     board.section("Latency")
     board.line(9, *latency())
     board.section("Messages")
@@ -200,7 +200,7 @@ def settings():
         label("Mode", "mode"),
         Column("Retention", highest(RETENTION), unit=SECONDS, decimals=0),
         Column("Hidden for", highest("mns_queue_visibility_timeout_seconds"), unit=SECONDS, decimals=0),
-        Column("Depth trusted", lowest("mns_queue_depth_trusted"), mappings=YES_NO, steps=[MUTED]),
+        Column("Trusted", lowest("mns_queue_depth_trusted"), mappings=YES_NO, steps=[MUTED]),
         Column(
             "Sees all",
             lowest("vod_transcode_view_complete"),
@@ -211,7 +211,7 @@ def settings():
     ]
     yield table(
         "Queues",
-        """What the queues are. Hidden for: the visibility timeout of a message that was received. Sees all: only
+        """What the queues are. Hidden for: the visibility timeout of a message that was received. Trusted: whether the depth that MNS tells can be. Sees all: only
         in consume, and while nobody else consumes. A dash: not known yet.""",
         columns,
         no_value="no queue is watched",

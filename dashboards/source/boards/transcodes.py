@@ -296,6 +296,7 @@ def reconciliation():
         (per_minute(rate("vod_reconciliations_total", by="verdict")), "{{verdict}}"),
         unit=PER_MINUTE,
         bars=True,
+        colors=VERDICT_COLORS,
         no_value="VOD is not asked, or nothing was overdue",
     )
     yield lines(
