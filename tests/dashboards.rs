@@ -48,6 +48,15 @@ const PANELS: [&str; 7] = [
     "table",
     "row",
 ];
+/// All keys that are used, as `@grafana/schema` has them.
+const BOARD_KEYS: &str = "uid title description tags editable graphTooltip schemaVersion timezone time refresh \
+                          annotations links templating panels";
+const ROW_KEYS: &str = "id type title gridPos collapsed panels";
+const PANEL_KEYS: &str = "id type title description transparent gridPos datasource fieldConfig options targets \
+                          transformations maxDataPoints links";
+const TARGET_KEYS: &str = "refId datasource expr instant range legendFormat format";
+const LINK_KEYS: &str =
+    "type title icon url targetBlank keepTime includeVars tags asDropdown tooltip";
 /// Labels that Prometheus adds, and that of histograms.
 const FOREIGN_LABELS: [&str; 3] = ["job", "instance", "le"];
 /// Metrics of Prometheus itself.
@@ -112,6 +121,7 @@ fn the_boards_are_what_their_source_says() {
 fn every_board_has_the_same_frame() {
     for (name, uid) in BOARDS {
         let board = board(name);
+        has_only(&board, BOARD_KEYS);
         assert_eq!(board["uid"], uid);
         text(&board, "title");
         text(&board, "description");
@@ -146,6 +156,9 @@ fn every_board_has_the_same_frame() {
 
 fn has_links(name: &str, uid: &str, board: &Value) {
     let links = board["links"].as_array().expect("a list");
+    for link in links {
+        has_only(link, LINK_KEYS);
+    }
     let (runbooks, links) = links.split_last().expect("links");
     let linked: Vec<&str> = links.iter().map(|link| text(link, "url")).collect();
     let others = BOARDS.iter().filter(|(_, other)| *other != uid);
@@ -186,6 +199,15 @@ fn has_runbooks(name: &str, base: &str, board: &Value) {
     }
 }
 
+/// Grafana passes over a key with a slip of the pen.
+fn has_only(value: &Value, keys: &str) {
+    let object = value.as_object().expect("an object");
+    let unknown = object
+        .keys()
+        .find(|key| !keys.split_whitespace().any(|known| known == *key));
+    assert!(unknown.is_none(), "{unknown:?} in {value:#}");
+}
+
 #[test]
 fn every_panel_says_what_it_shows() {
     for (name, _) in BOARDS {
@@ -197,8 +219,10 @@ fn every_panel_says_what_it_shows() {
             assert!(PANELS.contains(&kind), "{name}: {title} is a {kind}");
             assert!(ids.insert(panel["id"].as_u64()), "{name}: id of {title}");
             if kind == "row" {
+                has_only(panel, ROW_KEYS);
                 continue;
             }
+            has_only(panel, PANEL_KEYS);
             let description = text(panel, "description");
             assert!(
                 description.ends_with('.') && description != title,
@@ -219,6 +243,7 @@ fn every_panel_says_what_it_shows() {
             let targets = panel["targets"].as_array().expect("a list");
             assert!(!targets.is_empty(), "{name}: {title}");
             for target in targets {
+                has_only(target, TARGET_KEYS);
                 assert_eq!(target["datasource"]["uid"], "${datasource}");
                 assert_ne!(target["instant"], target["range"], "{name}: {title}");
             }

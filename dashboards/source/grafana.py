@@ -66,12 +66,9 @@ class Board:
         }
 
     def _links(self):
-        def link(title, icon, url, **more):
-            return {"type": "link", "title": title, "icon": icon, "url": url, "targetBlank": False, **more}
-
         others = [(uid, title.split(" / ")[1]) for uid, title in BOARDS.items() if uid != self.uid]
-        boards = [link(title, "dashboard", f"/d/{uid}", keepTime=True, includeVars=True) for uid, title in others]
-        return [*boards, link("Runbooks", "doc", RUNBOOKS, keepTime=False, includeVars=False) | {"targetBlank": True}]
+        boards = [_link(title, f"/d/{uid}", "dashboard", keep=True) for uid, title in others]
+        return [*boards, _link("Runbooks", RUNBOOKS)]
 
 
 def _variables():
@@ -141,14 +138,13 @@ def stat(
         "justifyMode": "center",
         "orientation": "auto",
         "textMode": "value",
+        "wideLayout": True,
+        "showPercentChange": False,
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
     }
     panel = _panel("stat", title, description, [_instant(expr)], defaults, [], options, w)
-    return panel | {
-        "links": (
-            [{"title": f"Runbook {runbook}", "url": f"{RUNBOOKS}/{runbook}.md", "targetBlank": True}] if runbook else []
-        )
-    }
+    panel["links"] = [_link(f"Runbook {runbook}", f"{RUNBOOKS}/{runbook}.md")] if runbook else []
+    return panel
 
 
 def lines(
@@ -218,6 +214,7 @@ def heatmap(title, description, expr, *, unit, no_value, w=8):
         "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit, "decimals": 0},
         "cellValues": {"unit": "short", "decimals": 0},
         "showValue": "never",
+        "exemplars": {"color": "rgba(255,0,255,0.7)"},
     }
     target = _range(expr, "{{le}}", "A") | {"format": "heatmap"}
     return _panel("heatmap", title, description, [target], _defaults(unit, no_value), [], options, w) | {
@@ -263,10 +260,23 @@ def table(title, description, columns, *, no_value, w=24, sort=None, key=None):
         elif column.properties:
             overrides.append(_by_name(column.title, column.properties))
     defaults = _defaults(
-        COUNT, no_value, custom={"align": "auto", "minWidth": 70, "cellOptions": {"type": "auto"}, "filterable": False}
+        COUNT,
+        no_value,
+        custom={
+            "align": "auto",
+            "minWidth": 70,
+            "inspect": False,
+            "cellOptions": {"type": "auto"},
+            "filterable": False,
+        },
     )
     defaults |= {"color": {"mode": "thresholds"}, "thresholds": thresholds([MUTED])}
-    options = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False, "reducer": ["sum"], "fields": ""}}
+    options = {
+        "showHeader": True,
+        "cellHeight": "sm",
+        "frameIndex": 0,
+        "footer": {"show": False, "reducer": ["sum"], "fields": []},
+    }
     if sort:
         options["sortBy"] = [{"displayName": sort, "desc": True}]
     organize = {"excludeByName": hidden, "renameByName": rename, "indexByName": order}
@@ -329,6 +339,22 @@ def words(**texts):
         for index, (name, (text, color)) in enumerate(texts.items())
     }
     return [{"type": "value", "options": options}]
+
+
+def _link(title, url, icon="doc", keep=False):
+    """A link to another board, which keeps time and variables, or out of Grafana, in a window of its own."""
+    return {
+        "type": "link",
+        "title": title,
+        "icon": icon,
+        "url": url,
+        "targetBlank": not keep,
+        "keepTime": keep,
+        "includeVars": keep,
+        "tags": [],
+        "asDropdown": False,
+        "tooltip": "",
+    }
 
 
 def painted(name, color):

@@ -42,7 +42,18 @@ STREAMS = "vod_stream_transcodes_total"
 STREAM = "vod_stream_transcode_seconds"
 TRANSCODE = "vod_transcode_seconds"
 INGESTS = "FileUploadComplete|UploadByURLComplete|AddLiveRecordVideoComplete|ProduceMediaComplete"
-VERDICT_COLORS = {"unasked": MUTED, "waiting": CALM, "slow": WARN, "stalled": BAD, "unknown": "purple"}
+VERDICT_COLORS = {
+    "unasked": MUTED,
+    "waiting": CALM,
+    "slow": WARN,
+    "stalled": BAD,
+    "unknown": "purple",
+    "callback_lost": "yellow",
+    "done_unseen": "dark-green",
+    "not_transcoded": "dark-blue",
+    "deleted": "dark-purple",
+    "in_review": "dark-yellow",
+}
 
 
 def board():
