@@ -544,6 +544,10 @@ fn an_unreadable_or_huge_file_is_said() {
     assert!(error.to_string().contains("vod.yaml"), "{error}");
     std::fs::write(&path, "#".repeat(1 << 21)).unwrap();
     assert_eq!(Config::load(&path).unwrap_err().kind(), "too_large");
+    std::fs::write(&path, b"queues: \xff").unwrap();
+    let error = Config::load(&path).unwrap_err();
+    assert_eq!(error.kind(), "not_text");
+    assert!(error.to_string().contains("UTF-8"), "{error}");
     std::fs::write(&path, "queues: []").unwrap();
     assert_eq!(Config::load(&path).unwrap_err().kind(), "invalid");
 }

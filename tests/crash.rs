@@ -37,6 +37,8 @@ const QUEUE: &str = "q";
 /// Where messages are passed on to.
 const TARGET: &str = "target";
 const MOST_SENT: usize = 64 * 1024;
+/// The platform forgets its oldest videos, on a slow machine too only after more messages than these.
+const MOST_PUSHED: usize = 50_000;
 /// Until a video's state is told by a callback: more than a late message takes.
 const TOLD_AFTER: Duration = Duration::from_mins(5);
 const KILLS: usize = 50;
@@ -118,7 +120,7 @@ async fn load(emulator: Handle, seed: u64, ending: CancellationToken) -> Load {
     while !ending.is_cancelled() {
         ticks.tick().await;
         let mut pushed = 0;
-        while pushed < 50 {
+        while pushed < 50 && bodies.len() < MOST_PUSHED {
             until = platform.next_due().unwrap();
             for push in platform.step(until) {
                 emulator.send(&push.queue, &push.body).unwrap();

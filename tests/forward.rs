@@ -369,7 +369,7 @@ async fn receiving_stops_at_the_bound_of_undeleted_messages_and_goes_on_with_the
     let before = tries();
     until(|| tries() > before + 1, || "tries go on".to_owned()).await;
     // Each worker may have been about to receive.
-    let bound = 4_000..4_000 + 4 * 16;
+    let bound = 4_000..4_000 + 8 * 16;
     assert!(bound.contains(&in_hand()), "{}", in_hand());
     assert!(
         tries() < 20,

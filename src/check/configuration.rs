@@ -38,7 +38,9 @@ pub fn problems(error: &ConfigError) -> Report {
                 report.fail(area(&problem.place), &subject, found, remedy);
             }
         }
-        ConfigError::Unreadable { path, .. } | ConfigError::TooLarge { path } => {
+        ConfigError::Unreadable { path, .. }
+        | ConfigError::TooLarge { path }
+        | ConfigError::NotText { path } => {
             let (found, remedy) = split(&error.to_string());
             let remedy = remedy.unwrap_or_default();
             report.fail(Area::Config, &path.display().to_string(), found, remedy);

@@ -228,7 +228,7 @@ pub const OPTIONS: &[ConfigOption] = &[
     inherited(
         "queues[].workers",
         Kind::Count(1, 64),
-        "4",
+        "8",
         "`consume`: the most receives at a time. How many there are follows the backlog.",
     ),
     inherited(

@@ -35,6 +35,12 @@ pub enum ConfigError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The file holds something else than text.
+    #[error("config file {} is not UTF-8 text; check that it is the right file, and its encoding", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is larger than [`MAX_FILE_BYTES`].
     #[error("config file {} is larger than {MAX_FILE_BYTES} bytes; check that it is the right file", path.display())]
     TooLarge {
@@ -58,17 +64,19 @@ pub(super) fn read_file(path: &Path) -> Result<String, ConfigError> {
         source,
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let read = file
         .take(MAX_FILE_BYTES + 1)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     if read as u64 > MAX_FILE_BYTES {
         return Err(ConfigError::TooLarge {
             path: path.to_owned(),
         });
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|_| ConfigError::NotText {
+        path: path.to_owned(),
+    })
 }
 
 fn lines(origin: &str, problems: &[Problem]) -> String {
@@ -193,6 +201,7 @@ impl ConfigError {
         match self {
             Self::Unreadable { .. } => "unreadable",
             Self::TooLarge { .. } => "too_large",
+            Self::NotText { .. } => "not_text",
             Self::Invalid { .. } => "invalid",
         }
     }
