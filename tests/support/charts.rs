@@ -1,6 +1,7 @@
 //! The charts, rendered by real helm.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
+#![expect(clippy::expect_used, reason = "helpers of tests panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,9 @@ impl Charts {
     /// The charts as they are; `None` without referees.
     pub(crate) fn find() -> Option<Self> {
         let referees = Referees::find()?;
-        let directory = tempfile::tempdir().expect("a temporary folder");
+        // Not hidden, as temporary folders are by default: checkov overlooks those.
+        let directory = tempfile::Builder::new().prefix("charts").tempdir();
+        let directory = directory.expect("a temporary folder");
         copy(&root("helm"), &directory.path().join("helm"));
         let charts = Self {
             directory,
@@ -173,11 +176,12 @@ pub(crate) fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
 
 /// Versions of helm differ in the blank lines between documents.
 fn normal(rendered: &str) -> String {
-    let mut text: String = documents(rendered)
-        .map(str::trim)
-        .filter(|document| document.lines().any(|line| !line.starts_with('#')))
-        .map(|document| format!("---\n{document}\n"))
-        .collect();
+    let mut text = String::new();
+    for document in documents(rendered).map(str::trim) {
+        if document.lines().any(|line| !line.starts_with('#')) {
+            text.extend(["---\n", document, "\n"]);
+        }
+    }
     if text.is_empty() {
         text.push('\n');
     }

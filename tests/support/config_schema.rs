@@ -13,7 +13,12 @@ pub(crate) fn schema() -> Value {
     });
     for option in OPTIONS {
         put(&mut schema, option.path, option);
-        if let (true, Some(path)) = (option.inherited, option.path.strip_prefix("queues[].")) {
+        // What is below an inherited table comes with it.
+        let inherited = OPTIONS.iter().any(|table| {
+            let rest = option.path.strip_prefix(table.path);
+            table.inherited && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        if let (true, Some(path)) = (inherited, option.path.strip_prefix("queues[].")) {
             put(&mut schema, &format!("defaults.{path}"), option);
         }
     }

@@ -42,7 +42,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if eq $v.native "always" -}}
 {{- if not $able -}}
 {{- $at := empty .key | ternary "" (printf "%s." .key) -}}
-{{- fail (printf "%snative: found always, and Kubernetes %s starts no native sidecars (1.29 does), expected auto or never" $at .root.Capabilities.KubeVersion.Version) -}}
+{{- include "vod-callback-sidecar.refuse" (printf "%snative: found always, and Kubernetes %s starts no native sidecars (1.29 does), expected auto or never" $at .root.Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 true
 {{- else if and (eq $v.native "auto") $able -}}

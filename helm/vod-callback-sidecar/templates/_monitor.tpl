@@ -35,7 +35,7 @@ metricRelabelings:
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 {{- if $v.podMonitor.enabled -}}
 {{- if not .selector -}}
-{{- fail "vod-callback-sidecar.podMonitor: found no selector, expected a dict of the labels of the host's pods" -}}
+{{- include "vod-callback-sidecar.refuse" "vod-callback-sidecar.podMonitor: found no selector, expected a dict of the labels of the host's pods" -}}
 {{- end -}}
 apiVersion: monitoring.coreos.com/v1
 kind: PodMonitor

@@ -36,7 +36,7 @@ metricRelabelings:
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 {{- if $v.podMonitor.enabled -}}
 {{- if not .selector -}}
-{{- fail "vod-callback-exporter.shared.podMonitor: found no selector, expected a dict of the labels of the host's pods" -}}
+{{- include "vod-callback-exporter.shared.refuse" "vod-callback-exporter.shared.podMonitor: found no selector, expected a dict of the labels of the host's pods" -}}
 {{- end -}}
 apiVersion: monitoring.coreos.com/v1
 kind: PodMonitor
