@@ -5,10 +5,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 DEMO_ARGS ?=
+IMAGE_ARGS ?=
 FUZZ_SECONDS ?= 60
 TEST_ARGS ?=
 
-.PHONY: help demo test lint bench docs fuzz tools release clean-tools
+.PHONY: help demo test lint bench docs fuzz tools release image charts clean-tools
 
 help: ## list the targets
 	@echo "vod-callback-exporter: what make can do"
@@ -22,7 +23,7 @@ demo: ## build, then run the exporter beside a simulated video platform (DEMO_AR
 # Tests that are judged by real servers and SDKs find them here, and fail where one is missing.
 # Without the variable (plain `cargo test`) they are skipped.
 test: export VOD_REFEREES := $(CURDIR)/.tools
-test: tools lint ## all checks and tests, real servers and SDKs included (TEST_ARGS=..)
+test: tools lint image-files ## all checks and tests, real servers and SDKs included (TEST_ARGS=..)
 	cargo test --doc --quiet
 	scripts/test $(TEST_ARGS)
 
@@ -50,6 +51,17 @@ tools: ## fetch into .tools/ what the tests need (says what, and what needs root
 
 release: ## one static binary; the last line of output is its path
 	@scripts/release
+
+image: ## the container image, by buildah, podman or docker (IMAGE_ARGS="--arch=arm64 --tag=NAME")
+	@scripts/image $(IMAGE_ARGS)
+
+# Built before the tests, whose time is limited; the one that needs it finds it fresh.
+.PHONY: image-files
+image-files:
+	@scripts/image --root=target/image/root
+
+charts: ## copy rules, dashboards and shared templates into the charts (scripts/charts)
+	@scripts/charts sync
 
 clean-tools: ## forget what `make tools` fetched
 	rm -rf .tools
