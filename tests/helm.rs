@@ -294,11 +294,15 @@ fn only_thresholds_of_rules_come_from_values() {
     let changed = groups(&[
         &format!("--set={set}.oldest_message_seconds=60"),
         &format!("--set={set}.failure_ratio=0.2"),
+        &format!("--set={set}.silence_seconds=3600"),
     ]);
     assert_eq!(kept[0], changed[0], "other groups stay");
     assert_eq!(kept[1]["rules"][0]["expr"], "vector(900)");
     assert_eq!(changed[1]["rules"][0]["expr"], "vector(60)");
     assert_eq!(changed[1]["rules"][1]["expr"], "0.2");
+    assert_eq!(changed[1]["rules"][2]["expr"], "vector(3600)");
+    let never = groups(&[&format!("--set={set}.failure_ratio=Inf")]);
+    assert_eq!(never[1]["rules"][1]["expr"], "Inf");
     let file = root("tests/helm/chart-files/alerts/queue.yaml");
     let source: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     assert_eq!(kept[0], source["groups"][0], "and are the source's");
@@ -307,7 +311,7 @@ fn only_thresholds_of_rules_come_from_values() {
     assert!(!unknown.is_good);
     for part in [
         "prometheusRule.thresholds.oldest:",
-        "expected one of: failure_ratio, oldest_message_seconds",
+        "expected one of: failure_ratio, oldest_message_seconds, silence_seconds",
     ] {
         assert!(unknown.text.contains(part), "{}", unknown.text);
     }
