@@ -31,7 +31,7 @@ lint: ## formatting, clippy, rustdoc, shell scripts, licences; warnings are erro
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/*; \
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/* tests/image/contain; \
 	  else echo "lint: shellcheck is not installed, shell scripts unchecked"; fi
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	  else echo "lint: cargo-deny is not installed, licences unchecked"; fi

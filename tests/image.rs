@@ -28,6 +28,7 @@ use memory_limit::MemoryLimit;
 use process::Process;
 use referees::Referees;
 use scrape::Scrape;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const USER: u32 = 65_532;
@@ -39,7 +40,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The files of the image, and how it is started where a builder was there to say.
 struct Image {
     root: PathBuf,
-    settings: Option<String>,
+    settings: Option<Value>,
 }
 
 /// What the image is given: folders in the places of mounted volumes.
@@ -60,7 +61,14 @@ impl Image {
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}");
         eprintln!("{}", text.lines().last().unwrap_or_default());
-        let settings = fs::read_to_string(root.with_extension("config")).ok();
+        let told = fs::read_to_string(root.with_extension("json")).ok();
+        let settings = told.map(|text| {
+            let told: Value = serde_json::from_str(&text).unwrap();
+            // Buildah's place, else that of Docker and Podman.
+            let places = ["/Docker/config", "/0/Config"];
+            let mut found = places.iter().filter_map(|place| told.pointer(place));
+            found.next().expect("the image's settings").clone()
+        });
         Self { root, settings }
     }
 
@@ -169,9 +177,25 @@ async fn the_image_is_small_and_runs_read_only_without_capabilities_in_32_mib() 
         assert_eq!(status[field], expected, "{field}");
     }
     let mounts = fs::read_to_string(format!("/proc/{}/mounts", exporter.id())).unwrap();
-    let root = format!(" {} ", image.root.display());
-    let is_read_only = |line: &&str| line.contains(&root) && line.contains(" ro,");
-    assert!(mounts.lines().any(|line| is_read_only(&line)), "{mounts}");
+    if limit.is_some() {
+        let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", exporter.id())).unwrap();
+        assert!(cgroup.contains(&name), "{cgroup}");
+    }
+    // As the process sees it, from its root.
+    for (place, options) in [
+        ("/", "ro"),
+        ("/etc", "ro"),
+        ("/var/lib/vod-callback-exporter", "rw"),
+    ] {
+        let mut places = mounts.lines().filter_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            (fields.next()? == place).then(|| fields.nth(1))?
+        });
+        let found = places
+            .next()
+            .unwrap_or_else(|| panic!("no {place} in {mounts}"));
+        assert!(found.split(',').any(|option| option == options), "{mounts}");
+    }
 
     wait_for_events(&mut exporter, address).await;
     let probe = format!("http://{address}/-/ready");
@@ -232,14 +256,11 @@ fn assert_holds_little(image: &Image) {
         eprintln!("the image's settings are not looked at: there is no builder");
         return;
     };
-    for part in [
-        "User=65532:65532 ",
-        r#"Entrypoint=["/vod-callback-exporter"]"#,
-        r#"Cmd=["run"]"#,
-        r#"["CMD","/vod-callback-exporter","probe"]"#,
-    ] {
-        assert!(settings.contains(part), "no {part} in {settings}");
-    }
+    assert_eq!(settings["User"], "65532:65532");
+    assert_eq!(settings["Entrypoint"], json!(["/vod-callback-exporter"]));
+    assert_eq!(settings["Cmd"], json!(["run"]));
+    let check = json!(["CMD", "/vod-callback-exporter", "probe"]);
+    assert_eq!(settings["Healthcheck"]["Test"], check);
 }
 
 /// Why a process cannot be contained here; none where it can.
