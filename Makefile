@@ -23,7 +23,7 @@ demo: ## build, then run the exporter beside a simulated video platform (DEMO_AR
 # Tests that are judged by real servers and SDKs find them here, and fail where one is missing.
 # Without the variable (plain `cargo test`) they are skipped.
 test: export VOD_REFEREES := $(CURDIR)/.tools
-test: tools lint image-files ## all checks and tests, real servers and SDKs included (TEST_ARGS=..)
+test: tools lint $(if $(TEST_ARGS),,image-files) ## all checks and tests, real servers and SDKs included (TEST_ARGS=..)
 	cargo test --doc --quiet
 	scripts/test $(TEST_ARGS)
 
@@ -55,7 +55,7 @@ release: ## one static binary; the last line of output is its path
 image: ## the container image, by buildah, podman or docker (IMAGE_ARGS="--arch=arm64 --tag=NAME")
 	@scripts/image $(IMAGE_ARGS)
 
-# Built before the tests, whose time is limited; the one that needs it finds it fresh.
+# Built before the whole suite, since a test's time is limited; the one that needs it finds it fresh.
 .PHONY: image-files
 image-files:
 	@scripts/image --root=target/image/root

@@ -32,6 +32,10 @@ fn every_case_is_linted_and_renders_alike() {
     let Some(charts) = Charts::find() else {
         return;
     };
+    for helm in HELMS {
+        let lint = charts.helm(helm, &["lint", "--strict", "helm/vod-callback-sidecar"]);
+        assert!(lint.is_good, "{}", lint.text);
+    }
     for case in cases() {
         for kubernetes in KUBERNETES {
             let rendered = HELMS.map(|helm| {

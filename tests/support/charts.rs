@@ -95,7 +95,12 @@ impl Charts {
         further: &[&str],
     ) -> Answer {
         let values = values(case);
-        let mut arguments = vec!["template", "vod", chart_of(case), "--namespace=video"];
+        let release = if case.starts_with("worker") {
+            "worker"
+        } else {
+            "vod"
+        };
+        let mut arguments = vec!["template", release, chart_of(case), "--namespace=video"];
         arguments.extend(["--kube-version", kubernetes, "--values", &values]);
         arguments.extend(further);
         self.helm(helm, &arguments)
