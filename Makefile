@@ -5,10 +5,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 DEMO_ARGS ?=
+IMAGE_ARGS ?=
 FUZZ_SECONDS ?= 60
 TEST_ARGS ?=
 
-.PHONY: help demo test lint bench docs fuzz tools release clean-tools
+.PHONY: help demo test lint bench docs fuzz tools release image charts clean-tools
 
 help: ## list the targets
 	@echo "vod-callback-exporter: what make can do"
@@ -22,7 +23,7 @@ demo: ## build, then run the exporter beside a simulated video platform (DEMO_AR
 # Tests that are judged by real servers and SDKs find them here, and fail where one is missing.
 # Without the variable (plain `cargo test`) they are skipped.
 test: export VOD_REFEREES := $(CURDIR)/.tools
-test: tools lint ## all checks and tests, real servers and SDKs included (TEST_ARGS=..)
+test: tools lint $(if $(TEST_ARGS),,image-files) ## all checks and tests, real servers and SDKs included (TEST_ARGS=..)
 	cargo test --doc --quiet
 	scripts/test $(TEST_ARGS)
 
@@ -30,7 +31,7 @@ lint: ## formatting, clippy, rustdoc, shell scripts, licences; warnings are erro
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/*; \
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/* tests/image/contain; \
 	  else echo "lint: shellcheck is not installed, shell scripts unchecked"; fi
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	  else echo "lint: cargo-deny is not installed, licences unchecked"; fi
@@ -51,6 +52,17 @@ tools: ## fetch into .tools/ what the tests need (says what, and what needs root
 
 release: ## one static binary; the last line of output is its path
 	@scripts/release
+
+image: ## the container image, by buildah, podman or docker (IMAGE_ARGS="--arch=arm64 --tag=NAME")
+	@scripts/image $(IMAGE_ARGS)
+
+# Built before the whole suite, since a test's time is limited; the one that needs it finds it fresh.
+.PHONY: image-files
+image-files:
+	@scripts/image --root=target/image/root
+
+charts: ## copy rules, dashboards and shared templates into the charts (scripts/charts)
+	@scripts/charts sync
 
 clean-tools: ## forget what `make tools` fetched
 	rm -rf .tools

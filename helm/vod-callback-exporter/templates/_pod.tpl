@@ -1,0 +1,57 @@
+{{/* The pod's template, of the Deployment and of the StatefulSet. */}}
+{{- define "vod-callback-exporter.pod" -}}
+{{- include "vod-callback-exporter.check" . -}}
+{{- $scope := merge (include "vod-callback-exporter.scope" . | fromYaml) (dict "root" .) -}}
+{{- if eq .Values.kind "StatefulSet" -}}
+{{- $_ := set $scope "stateVolume" "none" -}}
+{{- else if .Values.persistence.enabled -}}
+{{- $_ := set $scope "stateVolume" (dict "persistentVolumeClaim" (dict "claimName" .Values.persistence.existingClaim)) -}}
+{{- end -}}
+metadata:
+  labels:
+    {{- include "vod-callback-exporter.labels" . | nindent 4 }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    {{- include "vod-callback-exporter.shared.podAnnotations" $scope | nindent 4 }}
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "vod-callback-exporter.serviceAccountName" . }}
+  automountServiceAccountToken: false
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- toYaml .Values.podSecurityContext | nindent 4 }}
+  terminationGracePeriodSeconds: {{ int .Values.terminationGracePeriodSeconds }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  containers:
+    - {{ include "vod-callback-exporter.shared.container" $scope | nindent 6 | trim }}
+  volumes:
+    {{- include "vod-callback-exporter.shared.volumes" $scope | nindent 4 }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- $own := dict "labelSelector" (dict "matchLabels" (include "vod-callback-exporter.selectorLabels" $ | fromYaml)) }}
+    {{- range . }}
+    - {{ merge (dict) . $own | toYaml | nindent 6 | trim }}
+    {{- end }}
+  {{- end }}
+{{- end -}}

@@ -1,0 +1,77 @@
+{{/* A copy, by scripts/charts, of vod-callback-sidecar/templates/_check.tpl. */}}
+{{/* Fails with a message. `helm lint` only notes what fails so, and is made to fail by a template that does not exist. */}}
+{{- define "vod-callback-exporter.shared.refuse" -}}
+{{- fail . -}}
+{{- include . dict -}}
+{{- end -}}
+
+{{/* Refuses values that the schema cannot: each with its path, what was found and what is allowed. Renders nothing. */}}
+{{- define "vod-callback-exporter.shared.check" -}}
+{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
+{{- $v := .root.Values -}}
+{{- if .key -}}
+{{- $v = get .root.Values .key -}}
+{{- if not $v -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%s: found no values, expected those of vod-callback-sidecar: `key` is the alias of the dependency, or its name" .key) -}}
+{{- end -}}
+{{- end -}}
+
+{{- $defaults := $v.config.defaults | default dict -}}
+{{- if not $v.config.queues -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%sconfig.queues: found no queue, expected at least one, such as [{name: vod-callbacks}]" $at) -}}
+{{- end -}}
+{{- with $defaults.mode -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%sconfig.defaults.mode: found %s, expected nothing: set %smode instead, to peek or consume" $at . $at) -}}
+{{- end -}}
+{{- $modes := list -}}
+{{- range $index, $queue := $v.config.queues -}}
+{{- $path := printf "%sconfig.queues[%d]" $at $index -}}
+{{- $mode := $queue.mode | default $v.mode -}}
+{{- if and (eq ($queue.role | default "callback") "dead_letter") (not $queue.mode) }}{{ $mode = "peek" }}{{ end -}}
+{{- $modes = append $modes $mode -}}
+{{- if and (eq $v.mode "peek") (eq $mode "consume") -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%s.mode: found consume, and %smode is peek, expected peek: a consumer needs a release with %smode: consume, which keeps to one replica" $path $at $at) -}}
+{{- end -}}
+{{- if and (eq ($queue.role | default "callback") "dead_letter") (eq $mode "consume") -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%s.mode: found consume in a queue of role dead_letter, expected peek" $path) -}}
+{{- end -}}
+{{- if not (or $queue.endpoint $defaults.endpoint) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%s.endpoint: found nothing, here and in %sconfig.defaults.endpoint, expected a URL such as https://1234.mns.cn-shanghai.aliyuncs.com" $path $at) -}}
+{{- end -}}
+{{- if eq (hasKey $queue "name") (hasKey $queue "prefix") -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%s: found %s, expected either name or prefix" $path ((hasKey $queue "name") | ternary "name and prefix" "neither name nor prefix")) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $v.mode "consume") (not (has "consume" $modes)) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%smode: found consume, and every queue of %sconfig.queues is peeked at, expected peek" $at $at) -}}
+{{- end -}}
+
+{{- $account := ($v.config.accounts | default dict).default | default dict -}}
+{{- $rrsa := $v.credentials.rrsa -}}
+{{- if eq $v.credentials.type "secret" -}}
+{{- if not $v.credentials.existingSecret -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%scredentials.existingSecret: found nothing, and %scredentials.type is secret, expected the name of a Secret with the keys %s and %s" $at $at $v.credentials.keys.accessKeyId $v.credentials.keys.accessKeySecret) -}}
+{{- end -}}
+{{- else if $v.credentials.existingSecret -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%scredentials.type: found %s, and %scredentials.existingSecret is %s, expected secret" $at $v.credentials.type $at $v.credentials.existingSecret) -}}
+{{- end -}}
+{{- if eq $v.credentials.type "rrsa" -}}
+{{- if ne (empty $rrsa.roleArn) (empty $rrsa.oidcProviderArn) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%scredentials.rrsa: found one of roleArn and oidcProviderArn, expected both, or neither where the cluster's webhook sets them" $at) -}}
+{{- end -}}
+{{- else if or $rrsa.roleArn $rrsa.oidcProviderArn $rrsa.roleName -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%scredentials.type: found %s, and %scredentials.rrsa names a role, expected rrsa" $at $v.credentials.type $at) -}}
+{{- end -}}
+{{- range $option := list "access_key_id_file" "access_key_id_env" "access_key_secret_file" "access_key_secret_env" "security_token_file" "security_token_env" "credentials" -}}
+{{- if and (ne $v.credentials.type "chain") (hasKey $account $option) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%sconfig.accounts.default.%s: found it beside %scredentials.type %s, expected one of the two: chain leaves credentials to %sconfig.accounts" $at $option $at $v.credentials.type $at) -}}
+{{- end -}}
+{{- end -}}
+
+{{- range $index, $argument := $v.extraArgs -}}
+{{- $flag := regexFind "^--[a-z.-]+" $argument -}}
+{{- if has $flag (list "--config.file" "--web.listen-address" "--web.telemetry-path" "--state.path" "--log.level" "--log.format" "--web.config.file" "--mode" "--mns.endpoint" "--mns.queue") -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%sextraArgs[%d]: found %s, which the chart sets, expected a flag that has no value of its own here, such as --web.enable-lifecycle" $at $index $flag) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

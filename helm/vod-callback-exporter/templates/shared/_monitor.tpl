@@ -1,0 +1,80 @@
+{{/* A copy, by scripts/charts, of vod-callback-sidecar/templates/_monitor.tpl. */}}
+{{/* What PodMonitor and ServiceMonitor say alike of the endpoint. */}}
+{{- define "vod-callback-exporter.shared.endpoint" -}}
+{{- $m := .monitor -}}
+path: /metrics
+{{- if .v.webConfig.tls }}
+scheme: https
+{{- end }}
+{{- with $m.interval }}
+interval: {{ . }}
+{{- end }}
+{{- with $m.scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- with $m.tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $m.basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $m.relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $m.metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The PodMonitor, if values want one. `selector` has the labels by which the host's pods are found. */}}
+{{- define "vod-callback-exporter.shared.podMonitor" -}}
+{{- $v := .root.Values -}}
+{{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- if $v.podMonitor.enabled -}}
+{{- if not .selector -}}
+{{- include "vod-callback-exporter.shared.refuse" "vod-callback-exporter.shared.podMonitor: found no selector, expected a dict of the labels of the host's pods" -}}
+{{- end -}}
+apiVersion: monitoring.coreos.com/v1
+kind: PodMonitor
+metadata:
+  name: {{ include "vod-callback-exporter.shared.fullname" . }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "vod-callback-exporter.shared.labels" . | nindent 4 }}
+    {{- with $v.podMonitor.additionalLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  selector:
+    matchLabels:
+      {{- toYaml .selector | nindent 6 }}
+  namespaceSelector:
+    matchNames:
+      - {{ .root.Release.Namespace }}
+  podMetricsEndpoints:
+    - port: vod-metrics
+      {{- include "vod-callback-exporter.shared.endpoint" (dict "v" $v "monitor" $v.podMonitor) | nindent 6 }}
+{{- end -}}
+{{- end -}}
+
+{{/* For NOTES.txt. `replicas` is how many pods the host wants, or may scale to. */}}
+{{- define "vod-callback-exporter.shared.notes" -}}
+{{- $v := .root.Values -}}
+{{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
+vod-callback-exporter runs beside the containers of this pod, in mode {{ $v.mode }}, on port {{ int $v.port }}.
+{{- if and (eq $v.mode "consume") (gt (int (.replicas | default 1)) 1) }}
+
+WARNING: {{ $at }}mode is consume, and there are up to {{ int .replicas }} pods. Each exporter takes a share of the queue's messages, so that
+no count is exact, no view is complete and single videos look stalled. Keep to one pod, or consume in a release of
+the chart vod-callback-exporter and set {{ $at }}mode: peek here.
+{{- end }}
+{{- if not $v.podMonitor.enabled }}
+
+Nothing scrapes it yet: set {{ $at }}podMonitor.enabled=true, or add a scrape job of your own.
+{{- end }}
+{{- end -}}

@@ -1,0 +1,156 @@
+{{/*
+Every template here takes a dict: `root` is the host chart's `$`, and `key` the name under which the host has this chart's values
+(the alias of the dependency). An empty `key` means the top of the values.
+*/}}
+
+{{- define "vod-callback-sidecar.image" -}}
+{{- $image := .image -}}
+{{- $name := $image.repository -}}
+{{- if $image.registry }}{{ $name = printf "%s/%s" $image.registry $name }}{{ end -}}
+{{- if $image.digest -}}
+{{ $name }}@{{ $image.digest }}
+{{- else -}}
+{{ $name }}:{{ $image.tag | default .version }}
+{{- end -}}
+{{- end -}}
+
+{{/* Name of what this chart adds to a release: resources, and with a short ending the volumes. */}}
+{{- define "vod-callback-sidecar.fullname" -}}
+{{- $v := .root.Values -}}
+{{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- $name := printf "%s-vod-callbacks" .root.Release.Name -}}
+{{- .fullname | default $v.fullnameOverride | default $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "vod-callback-sidecar.labels" -}}
+{{- if .labels -}}
+{{ .labels }}
+{{- else -}}
+app.kubernetes.io/name: vod-callback-exporter
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: monitoring
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the container is a native sidecar; "true" or nothing. */}}
+{{- define "vod-callback-sidecar.isNative" -}}
+{{- $v := .root.Values -}}
+{{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- $able := semverCompare ">=1.29.0-0" .root.Capabilities.KubeVersion.Version -}}
+{{- if eq $v.native "always" -}}
+{{- if not $able -}}
+{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
+{{- include "vod-callback-sidecar.refuse" (printf "%snative: found always, and Kubernetes %s starts no native sidecars (1.29 does), expected auto or never" $at .root.Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+true
+{{- else if and (eq $v.native "auto") $able -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The item for `initContainers`; nothing where native sidecars are not to be had. */}}
+{{- define "vod-callback-sidecar.initContainers" -}}
+{{- if include "vod-callback-sidecar.isNative" . -}}
+- restartPolicy: Always
+  {{- include "vod-callback-sidecar.container" . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The item for `containers`; nothing where it is a native sidecar. */}}
+{{- define "vod-callback-sidecar.containers" -}}
+{{- if not (include "vod-callback-sidecar.isNative" .) -}}
+- {{ include "vod-callback-sidecar.container" . | nindent 2 | trim }}
+{{- end -}}
+{{- end -}}
+
+{{/* A probe: by HTTP, or by the image's own `probe` where the port asks for a password, a certificate or TLS. */}}
+{{- define "vod-callback-sidecar.probe" -}}
+{{- $handler := dict -}}
+{{- if .v.webConfig.existingSecret -}}
+{{- $url := printf "%s://127.0.0.1:%d%s" (.v.webConfig.tls | ternary "https" "http") (int .v.port) .path -}}
+{{- $command := list "/vod-callback-exporter" "probe" $url -}}
+{{- if .v.webConfig.tls }}{{ $command = append $command "--insecure" }}{{ end -}}
+{{- $_ := set $handler "exec" (dict "command" (concat $command .v.webConfig.probeArgs)) -}}
+{{- else -}}
+{{- $_ := set $handler "httpGet" (dict "path" .path "port" "vod-metrics") -}}
+{{- end -}}
+{{- mustMergeOverwrite $handler (deepCopy .probe) | toYaml -}}
+{{- end -}}
+
+{{/* The container as a mapping, without the dash of a list. */}}
+{{- define "vod-callback-sidecar.container" -}}
+{{- include "vod-callback-sidecar.check" . -}}
+{{- $v := .root.Values -}}
+{{- $version := .version -}}
+{{- if .key -}}
+{{- $v = get .root.Values .key -}}
+{{- $version = (get .root.Subcharts .key).Chart.AppVersion -}}
+{{- end -}}
+name: vod-callback-exporter
+image: {{ include "vod-callback-sidecar.image" (dict "image" $v.image "version" $version) | quote }}
+imagePullPolicy: {{ $v.image.pullPolicy }}
+args:
+  - run
+  - --config.file=/etc/vod-callback-exporter/config/vod-callback-exporter.yaml
+  - --web.listen-address=:{{ int $v.port }}
+  - --state.path=/var/lib/vod-callback-exporter
+  - --log.level={{ $v.log.level }}
+  - --log.format={{ $v.log.format }}
+  {{- if $v.webConfig.existingSecret }}
+  - --web.config.file=/etc/vod-callback-exporter/web/{{ $v.webConfig.key }}
+  {{- end }}
+  {{- range $v.extraArgs }}
+  - {{ . | quote }}
+  {{- end }}
+{{- $env := list -}}
+{{- if include "vod-callback-sidecar.projectsToken" $v -}}
+{{- $env = concat (list
+      (dict "name" "ALIBABA_CLOUD_ROLE_ARN" "value" $v.credentials.rrsa.roleArn)
+      (dict "name" "ALIBABA_CLOUD_OIDC_PROVIDER_ARN" "value" $v.credentials.rrsa.oidcProviderArn)
+      (dict "name" "ALIBABA_CLOUD_OIDC_TOKEN_FILE" "value" "/var/run/secrets/vod-callback-exporter/token")) $env -}}
+{{- end -}}
+{{- with concat $env $v.extraEnv }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+ports:
+  - name: vod-metrics
+    containerPort: {{ int $v.port }}
+    protocol: TCP
+startupProbe:
+  {{- include "vod-callback-sidecar.probe" (dict "v" $v "path" "/-/healthy" "probe" $v.startupProbe) | nindent 2 }}
+livenessProbe:
+  {{- include "vod-callback-sidecar.probe" (dict "v" $v "path" "/-/healthy" "probe" $v.livenessProbe) | nindent 2 }}
+readinessProbe:
+  {{- include "vod-callback-sidecar.probe" (dict "v" $v "path" "/-/ready" "probe" $v.readinessProbe) | nindent 2 }}
+resources:
+  {{- toYaml $v.resources | nindent 2 }}
+securityContext:
+  {{- toYaml $v.securityContext | nindent 2 }}
+volumeMounts:
+  - name: vod-callback-config
+    mountPath: /etc/vod-callback-exporter/config
+    readOnly: true
+  - name: vod-callback-state
+    mountPath: /var/lib/vod-callback-exporter
+  {{- if eq $v.credentials.type "secret" }}
+  - name: vod-callback-credentials
+    mountPath: /etc/vod-callback-exporter/credentials
+    readOnly: true
+  {{- end }}
+  {{- if include "vod-callback-sidecar.projectsToken" $v }}
+  - name: vod-callback-token
+    mountPath: /var/run/secrets/vod-callback-exporter
+    readOnly: true
+  {{- end }}
+  {{- if $v.webConfig.existingSecret }}
+  - name: vod-callback-web
+    mountPath: /etc/vod-callback-exporter/web
+    readOnly: true
+  {{- end }}
+  {{- with $v.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}

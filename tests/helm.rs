@@ -1,0 +1,482 @@
+//! The charts, rendered by two versions of helm for two of Kubernetes, and judged by others.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic and print"
+)]
+
+#[path = "support/charts.rs"]
+mod charts;
+#[path = "support/referees.rs"]
+mod referees;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use charts::{
+    Charts, HELMS, KUBERNETES, cases, chart_of, containers, manifests, one, pod_template, root,
+    values,
+};
+use clap::Parser as _;
+use serde_json::{Value, json};
+use vod_callback_exporter::cli::Cli;
+
+const OPERATOR: &str = "monitoring.coreos.com/v1";
+
+#[test]
+fn every_case_is_linted_and_renders_alike() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    for helm in HELMS {
+        let lint = charts.helm(helm, &["lint", "--strict", "helm/vod-callback-sidecar"]);
+        assert!(lint.is_good, "{}", lint.text);
+    }
+    for case in cases() {
+        for kubernetes in KUBERNETES {
+            let rendered = HELMS.map(|helm| {
+                let values = values(&case);
+                let lint = ["lint", "--strict", "--kube-version", kubernetes];
+                let lint = [&lint[..], &["--values", &values, chart_of(&case)]].concat();
+                let lint = charts.helm(helm, &lint);
+                assert!(lint.is_good, "{case} with helm {helm}: {}", lint.text);
+                charts.render(helm, &case, kubernetes)
+            });
+            assert_eq!(rendered[0], rendered[1], "{case} for {kubernetes}");
+        }
+    }
+}
+
+#[test]
+fn schemas_of_kubernetes_and_the_operator_and_checkov_accept_every_case() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let mut of_operator = Vec::new();
+    let mut folders = Vec::new();
+    for kubernetes in KUBERNETES {
+        let folder = charts.path(kubernetes);
+        fs::create_dir(&folder).unwrap();
+        for case in cases() {
+            let rendered = charts.render("4", &case, kubernetes);
+            fs::write(folder.join(format!("{case}.yaml")), &rendered).unwrap();
+            let manifests = manifests(&rendered).into_iter();
+            of_operator.extend(manifests.filter(|manifest| manifest["apiVersion"] == OPERATOR));
+        }
+        folders.push((kubernetes, folder));
+    }
+
+    let mut python = Command::new(charts.referees().tool("charts/python/bin/python"));
+    python.arg(root("tests/referees/python/manifests.py"));
+    for (kubernetes, folder) in &folders {
+        python.arg(format!("{kubernetes}={}", folder.display()));
+    }
+    succeeds(python);
+
+    assert!(of_operator.len() >= 10);
+    let file = charts.path("operator.json");
+    fs::write(&file, serde_json::to_string(&of_operator).unwrap()).unwrap();
+    succeeds(operator(&charts, &file));
+
+    // Without the test pods: they end by themselves, and need no probes.
+    let folder = charts.path("installed");
+    fs::create_dir(&folder).unwrap();
+    for case in cases() {
+        let answer = charts.template("4", &case, "1.34", &["--skip-tests"]);
+        fs::write(folder.join(format!("{case}.yaml")), answer.text).unwrap();
+    }
+    let summary = checkov(&charts, &folder);
+    assert_eq!(summary["failed"], 0, "{summary}");
+    assert!(
+        summary["passed"]
+            .as_u64()
+            .is_some_and(|passed| passed > 500)
+    );
+}
+
+#[test]
+fn judges_refuse_what_is_wrong() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let wrong = json!([
+        {"apiVersion": OPERATOR, "kind": "PodMonitor", "metadata": {"name": "typo"},
+         "spec": {"selector": {}, "podMetricsEndpoints": [{"prot": "x"}]}},
+        {"apiVersion": OPERATOR, "kind": "PodMonitor", "metadata": {"name": "time"},
+         "spec": {"selector": {}, "podMetricsEndpoints": [{"interval": "soon"}]}},
+    ]);
+    let file = charts.path("operator.json");
+    fs::write(&file, wrong.to_string()).unwrap();
+    let output = operator(&charts, &file).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        text.contains("prot") && text.contains("does not exist"),
+        "{text}"
+    );
+    assert!(text.contains("interval must match"), "{text}");
+
+    let folder = charts.path("wrong");
+    fs::create_dir(&folder).unwrap();
+    let service = "apiVersion: v1\nkind: Service\nspec: {sort: ClusterIP}\n";
+    fs::write(folder.join("service.yaml"), service).unwrap();
+    let mut python = Command::new(charts.referees().tool("charts/python/bin/python"));
+    python
+        .arg(root("tests/referees/python/manifests.py"))
+        .arg(format!("1.34={}", folder.display()));
+    let output = python.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("sort"), "{text}");
+
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: a, securityContext: {privileged: true}}]}\n";
+    fs::write(folder.join("pod.yaml"), pod).unwrap();
+    let summary = checkov(&charts, &folder);
+    assert!(summary["failed"].as_u64().is_some_and(|failed| failed > 5));
+}
+
+#[test]
+fn renderings_are_as_reviewed() {
+    let Some(charts) = Charts::with_stand_ins() else {
+        return;
+    };
+    for case in cases() {
+        insta::assert_snapshot!(case.as_str(), charts.render("4", &case, "1.34"));
+    }
+    // The one thing that the version of Kubernetes changes.
+    let old = charts.render("4", "worker", "1.27");
+    insta::assert_snapshot!("worker_before_native_sidecars", old);
+}
+
+#[test]
+fn arguments_and_configs_are_what_the_exporter_takes() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let secrets = charts.path("secrets");
+    fs::create_dir(&secrets).unwrap();
+    for key in ["access-key-id", "access-key-secret", "token"] {
+        fs::write(secrets.join(key), "secret").unwrap();
+    }
+    for case in cases().iter().filter(|case| *case != "rules-only") {
+        let manifests = manifests(&charts.render("4", case, "1.34"));
+        for arguments in all_arguments(&manifests) {
+            let program = "/vod-callback-exporter".to_owned();
+            let parsed = Cli::try_parse_from([vec![program], arguments].concat());
+            assert!(parsed.is_ok(), "{case}: {}", parsed.unwrap_err());
+        }
+
+        let config = manifests
+            .iter()
+            .find_map(|manifest| manifest["data"]["vod-callback-exporter.yaml"].as_str());
+        let config = config.unwrap().replace(
+            "/etc/vod-callback-exporter/credentials",
+            &secrets.display().to_string(),
+        );
+        let file = charts.path("config.yaml");
+        fs::write(&file, config).unwrap();
+        let mut check = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
+        check
+            .env_clear()
+            .env("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r")
+            .env(
+                "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+                "acs:ram::1:oidc-provider/p",
+            )
+            .env("ALIBABA_CLOUD_OIDC_TOKEN_FILE", secrets.join("token"))
+            .arg("check-config")
+            .arg(format!("--config.file={}", file.display()));
+        succeeds(check);
+    }
+}
+
+#[test]
+fn pods_are_restricted_and_found_by_what_selects_them() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    for (case, kubernetes) in cases()
+        .iter()
+        .filter(|case| *case != "rules-only")
+        .flat_map(|case| KUBERNETES.map(|kubernetes| (case, kubernetes)))
+    {
+        let manifests = manifests(&charts.render("4", case, kubernetes));
+        let pod = pod_template(&manifests);
+        assert_restricted(case, pod);
+        let test = manifests.iter().find(|manifest| manifest["kind"] == "Pod");
+        if let Some(test) = test {
+            assert_restricted(case, test);
+        }
+
+        let of_pod = |manifest: &Value| labels(&manifest["metadata"]["labels"]);
+        for manifest in &manifests {
+            let selector = match manifest["kind"].as_str().unwrap() {
+                "Service" => &manifest["spec"]["selector"],
+                "Deployment" | "StatefulSet" | "PodMonitor" | "PodDisruptionBudget" => {
+                    &manifest["spec"]["selector"]["matchLabels"]
+                }
+                "NetworkPolicy" => &manifest["spec"]["podSelector"]["matchLabels"],
+                "ServiceMonitor" => {
+                    let wanted = labels(&manifest["spec"]["selector"]["matchLabels"]);
+                    let service = of_pod(one(&manifests, "Service"));
+                    assert!(contains(&service, &wanted), "{case}: {manifest}");
+                    continue;
+                }
+                _ => continue,
+            };
+            let wanted = labels(selector);
+            assert!(contains(&of_pod(pod), &wanted), "{case}: {manifest}");
+            let strays = test.is_some_and(|test| contains(&of_pod(test), &wanted));
+            assert!(!strays, "{case}: the test pod is selected by {manifest}");
+        }
+
+        let ports: Vec<&Value> = containers(pod)
+            .flat_map(|container| container["ports"].as_array().into_iter().flatten())
+            .collect();
+        let named = ports.iter().filter(|port| port["name"] == "vod-metrics");
+        assert_eq!(named.count(), 1, "{case}");
+    }
+}
+
+#[test]
+fn the_host_gets_a_native_sidecar_from_1_29_on_and_a_container_before() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let names = |kubernetes| {
+        let manifests = manifests(&charts.render("3", "worker", kubernetes));
+        let spec = pod_template(&manifests)["spec"].clone();
+        ["initContainers", "containers"].map(|list| {
+            let list = spec[list].as_array().cloned().unwrap_or_default();
+            let name = |item: &Value| {
+                let restart = item["restartPolicy"].as_str().unwrap_or("-");
+                format!("{} {restart}", item["name"].as_str().unwrap())
+            };
+            list.iter().map(name).collect::<Vec<_>>().join(", ")
+        })
+    };
+    let native = ["vod-callback-exporter Always", "worker -"];
+    let plain = ["", "worker -, vod-callback-exporter -"];
+    assert_eq!(names("1.34"), native);
+    assert_eq!(names("1.29"), native);
+    assert_eq!(names("1.28"), plain);
+    assert_eq!(names("1.27"), plain);
+
+    // The same without helm: nothing may drift.
+    let path = root("helm/examples/worker.yaml");
+    let rendered = format!(
+        "# What the chart in worker/ renders, for those without helm: kubectl apply --namespace video --filename worker.yaml\n\
+         # Kept by `UPDATE_DOCS=1 cargo test --test helm`.\n{}",
+        charts.render("4", "worker", "1.34")
+    );
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &rendered).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == rendered,
+        "helm/examples/worker.yaml is old: run UPDATE_DOCS=1 cargo test --test helm"
+    );
+}
+
+#[test]
+fn only_thresholds_of_rules_come_from_values() {
+    let Some(charts) = Charts::with_stand_ins() else {
+        return;
+    };
+    let rendered = |further: &[&str]| charts.template("3", "rules-only", "1.34", further);
+    let groups = |further: &[&str]| {
+        let answer = rendered(further);
+        assert!(answer.is_good, "{}", answer.text);
+        one(&manifests(&answer.text), "PrometheusRule")["spec"]["groups"].clone()
+    };
+    let set = "prometheusRule.thresholds";
+    let kept = groups(&[]);
+    let changed = groups(&[
+        &format!("--set={set}.oldest_message_seconds=60"),
+        &format!("--set={set}.failure_ratio=0.2"),
+        &format!("--set={set}.silence_seconds=3600"),
+    ]);
+    assert_eq!(kept[0], changed[0], "other groups stay");
+    assert_eq!(kept[1]["rules"][0]["expr"], "vector(900)");
+    assert_eq!(changed[1]["rules"][0]["expr"], "vector(60)");
+    assert_eq!(changed[1]["rules"][1]["expr"], "0.2");
+    assert_eq!(changed[1]["rules"][2]["expr"], "vector(3600)");
+    let never = groups(&[&format!("--set={set}.failure_ratio=Inf")]);
+    assert_eq!(never[1]["rules"][1]["expr"], "Inf");
+    let file = root("tests/helm/chart-files/alerts/queue.yaml");
+    let source: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(kept[0], source["groups"][0], "and are the source's");
+
+    let unknown = rendered(&[&format!("--set={set}.oldest=60")]);
+    assert!(!unknown.is_good);
+    for part in [
+        "prometheusRule.thresholds.oldest:",
+        "expected one of: failure_ratio, oldest_message_seconds, silence_seconds",
+    ] {
+        assert!(unknown.text.contains(part), "{}", unknown.text);
+    }
+    let dashboards = rendered(&["--show-only=templates/dashboards.yaml"]);
+    let config_map = one(&manifests(&dashboards.text), "ConfigMap").clone();
+    let told = config_map["data"]["vod_overview.json"].as_str().unwrap();
+    let source = fs::read_to_string(root("tests/helm/chart-files/dashboards/vod_overview.json"));
+    assert_eq!(told.trim_end(), source.unwrap().trim_end());
+}
+
+#[test]
+fn rules_dashboards_and_shared_templates_are_copies_of_their_one_source() {
+    let output = Command::new(root("scripts/charts")).arg("check").output();
+    let output = output.unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn notes_say_what_to_open_and_warn_of_two_consumers() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    // The older helm asks a cluster even then.
+    let notes = |case: &str, further: &[&str]| {
+        let values = values(case);
+        let install = ["install", "vod", chart_of(case), "--namespace=video"];
+        let values = ["--dry-run=client", "--values", &values];
+        let answer = charts.helm("4", &[&install[..], &values, further].concat());
+        assert!(answer.is_good, "{}", answer.text);
+        answer.text.split("NOTES:").nth(1).unwrap().to_owned()
+    };
+    let peek = notes("peek", &[]);
+    for part in [
+        "port-forward deployment/vod-vod-callback-exporter 10058:10058",
+        "http://localhost:10058/metrics",
+        "helm test --namespace video vod",
+        "Nothing scrapes it yet",
+        "No alert rules",
+    ] {
+        assert!(peek.contains(part), "{peek}");
+    }
+    assert!(!peek.contains("DELETES"), "{peek}");
+    let stateful = notes("consume-statefulset", &[]);
+    assert!(stateful.contains("DELETES"), "{stateful}");
+    assert!(stateful.contains("statefulset/"), "{stateful}");
+
+    let warning = "WARNING: vodCallbacks.mode is consume, and there are up to 3 pods";
+    let alone = notes("worker-consume", &[]);
+    assert!(!alone.contains("WARNING"), "{alone}");
+    let scaled = notes("worker-consume", &["--set=replicas=3"]);
+    assert!(scaled.contains(warning), "{scaled}");
+    let peeking = notes("worker", &["--set=replicas=3"]);
+    assert!(!peeking.contains("WARNING"), "{peeking}");
+}
+
+/// Its count of passed and failed checks; failures are printed.
+fn checkov(charts: &Charts, folder: &Path) -> Value {
+    let mut checkov = Command::new(charts.referees().tool("charts/python/bin/checkov"));
+    checkov
+        .arg("--config-file")
+        .arg(root("tests/helm/checkov.yaml"))
+        .arg("--directory")
+        .arg(folder);
+    let output = checkov.output().expect("checkov starts");
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    for failed in report["results"]["failed_checks"].as_array().unwrap() {
+        eprintln!(
+            "{} {} {}",
+            failed["check_id"], failed["check_name"], failed["resource"]
+        );
+    }
+    report["summary"].clone()
+}
+
+fn operator(charts: &Charts, file: &Path) -> Command {
+    let mut node = Command::new(charts.referees().tool("bin/node"));
+    node.env(
+        "OPERATOR_MODULES",
+        charts.referees().tool("charts/node/node_modules"),
+    )
+    .arg(root("tests/referees/operator/operator.mjs"))
+    .arg(file);
+    node
+}
+
+/// The arguments of every container and probe that runs the exporter's image.
+fn all_arguments(manifests: &[Value]) -> Vec<Vec<String>> {
+    let texts = |list: &Value| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|item| item.as_str().unwrap().to_owned()).collect()
+    };
+    let test = manifests
+        .iter()
+        .filter(|manifest| manifest["kind"] == "Pod");
+    let pods = test.chain([pod_template(manifests)]);
+    let mut all = Vec::new();
+    for container in pods.flat_map(containers) {
+        if container["args"].is_array() {
+            all.push(texts(&container["args"]));
+        }
+        for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            let command = &container[probe]["exec"]["command"];
+            if command.is_array() {
+                let command = texts(command);
+                assert_eq!(command[0], "/vod-callback-exporter");
+                all.push(command[1..].to_vec());
+            }
+        }
+    }
+    assert!(!all.is_empty());
+    all
+}
+
+/// What the restricted Pod Security Standard asks of a pod, and a read-only root file system.
+fn assert_restricted(case: &str, pod: &Value) {
+    assert_eq!(pod["spec"]["automountServiceAccountToken"], false, "{case}");
+    for container in containers(pod) {
+        let own = &container["securityContext"];
+        let either = |key: &str| {
+            let own = &own[key];
+            if own.is_null() {
+                &pod["spec"]["securityContext"][key]
+            } else {
+                own
+            }
+            .clone()
+        };
+        assert_eq!(either("runAsNonRoot"), true, "{case}: {container}");
+        assert!(either("runAsUser").as_u64().is_some_and(|user| user > 0));
+        assert_eq!(either("seccompProfile")["type"], "RuntimeDefault", "{case}");
+        assert_eq!(own["allowPrivilegeEscalation"], false, "{case}");
+        assert_eq!(own["capabilities"]["drop"], json!(["ALL"]), "{case}");
+        assert_eq!(own["readOnlyRootFilesystem"], true, "{case}");
+    }
+}
+
+fn labels(value: &Value) -> BTreeMap<String, String> {
+    let labels = value.as_object().unwrap_or_else(|| panic!("{value}"));
+    let text = |(key, value): (&String, &Value)| (key.clone(), value.as_str().unwrap().to_owned());
+    labels.iter().map(text).collect()
+}
+
+fn contains(all: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
+    !wanted.is_empty()
+        && wanted
+            .iter()
+            .all(|(key, value)| all.get(key) == Some(value))
+}
+
+fn succeeds(mut command: Command) {
+    let output = command.output().expect("the command starts");
+    assert!(
+        output.status.success(),
+        "{command:?} failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

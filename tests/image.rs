@@ -1,0 +1,322 @@
+//! The container image: what is in it, and that it runs as a cluster would run it, in little memory.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "helpers of tests panic and print"
+)]
+
+#[path = "support/memory_limit.rs"]
+mod memory_limit;
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/referees.rs"]
+mod referees;
+#[path = "support/scrape.rs"]
+mod scrape;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use memory_limit::MemoryLimit;
+use process::Process;
+use referees::Referees;
+use scrape::Scrape;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const USER: u32 = 65_532;
+const MEMORY: u64 = 32 << 20;
+const SIZE: u64 = 12_000_000;
+/// For the emulated platform to push, and the exporter to see.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The files of the image, and how it is started where a builder was there to say.
+struct Image {
+    root: PathBuf,
+    settings: Option<Value>,
+}
+
+/// What the image is given: folders in the places of mounted volumes.
+struct Volumes(TempDir);
+
+impl Image {
+    /// Built anew, which takes no time after `make test` has done it.
+    fn build() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/image/root");
+        let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/image"));
+        script.arg(format!("--root={}", root.display()));
+        // What cargo tells a test would make it build things again.
+        let told = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for name in told.filter(|name| name.starts_with("CARGO_") && name != "CARGO_HOME") {
+            script.env_remove(name);
+        }
+        let output = script.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        eprintln!("{}", text.lines().last().unwrap_or_default());
+        let told = fs::read_to_string(root.with_extension("json")).ok();
+        let settings = told.map(|text| {
+            let told: Value = serde_json::from_str(&text).unwrap();
+            // Buildah's place, else that of Docker and Podman.
+            let places = ["/Docker/config", "/0/Config"];
+            let mut found = places.iter().filter_map(|place| told.pointer(place));
+            found.next().expect("the image's settings").clone()
+        });
+        Self { root, settings }
+    }
+
+    /// All files and folders, as paths from the root.
+    fn files(&self) -> BTreeMap<String, fs::Metadata> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.root.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let metadata = path.symlink_metadata().unwrap();
+                if metadata.is_dir() {
+                    folders.push(path.clone());
+                }
+                let name = path.strip_prefix(&self.root).unwrap();
+                found.insert(name.display().to_string(), metadata);
+            }
+        }
+        found
+    }
+
+    /// A command of the image, contained.
+    fn command(&self, volumes: &Volumes, limit: Option<&MemoryLimit>, command: &[&str]) -> Command {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/image/contain");
+        let mut contained = Command::new(script);
+        contained
+            .args([&self.root, &volumes.path("etc"), &volumes.path("state")])
+            .arg(limit.map_or(Path::new("-"), MemoryLimit::path))
+            .args([
+                "ALIBABA_CLOUD_ACCESS_KEY_ID=demo-access-key-id",
+                "ALIBABA_CLOUD_ACCESS_KEY_SECRET=demo-access-key-secret",
+                "--",
+                "/vod-callback-exporter",
+            ])
+            .args(command);
+        contained
+    }
+}
+
+impl Volumes {
+    fn new(config: &str) -> Self {
+        let volumes = Self(tempfile::tempdir().unwrap());
+        let everybody = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(volumes.0.path(), everybody).unwrap();
+        for folder in ["etc", "state"] {
+            fs::create_dir(volumes.path(folder)).unwrap();
+        }
+        chown(volumes.path("state"), Some(USER), Some(USER)).unwrap();
+        fs::write(volumes.path("etc/vod.yaml"), config).unwrap();
+        volumes
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_image_is_small_and_runs_read_only_without_capabilities_in_32_mib() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    succeeds(Command::new(referees.tool("charts/python/bin/hadolint")).arg("Dockerfile"));
+    let image = Image::build();
+    assert_holds_little(&image);
+    if let Some(refused) = cannot_contain() {
+        eprintln!("skipped: the image is not run, which needs root and mounts: {refused}");
+        return;
+    }
+    // What a runtime does for the volumes that it mounts.
+    fs::create_dir_all(image.root.join("etc")).unwrap();
+
+    let (_demo, emulator) = demo();
+    let volumes = Volumes::new(&format!(
+        "defaults: {{endpoint: \"http://{emulator}\", tick: 10s}}\n\
+         queues: [{{name: vod-callbacks}}, {{name: vod-callbacks-worker}}, {{name: vod-dead-letters, role: dead_letter}}]\n"
+    ));
+    let name = format!("vod-callback-exporter-test-{}", std::process::id());
+    let limit = MemoryLimit::new(&name, MEMORY)
+        .map_err(|reason| eprintln!("no memory limit is set, only looked at: {reason}"))
+        .ok();
+    let command = image.command(
+        &volumes,
+        limit.as_ref(),
+        &[
+            "run",
+            "--config.file=/etc/vod.yaml",
+            "--state.path=/var/lib/vod-callback-exporter",
+            "--web.listen-address=127.0.0.1:0",
+        ],
+    );
+    let mut exporter = Process::start(command);
+    let address = exporter.listening_on("Listening.");
+    let status = contained_status(exporter.id());
+    for (field, expected) in [
+        ("Name", "vod-callback-ex"),
+        ("Uid", "65532\t65532\t65532\t65532"),
+        ("Gid", "65532\t65532\t65532\t65532"),
+        ("Groups", ""),
+        ("NoNewPrivs", "1"),
+        ("CapEff", "0000000000000000"),
+        ("CapPrm", "0000000000000000"),
+        ("CapInh", "0000000000000000"),
+        ("CapAmb", "0000000000000000"),
+    ] {
+        assert_eq!(status[field], expected, "{field}");
+    }
+    let mounts = fs::read_to_string(format!("/proc/{}/mounts", exporter.id())).unwrap();
+    if limit.is_some() {
+        let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", exporter.id())).unwrap();
+        assert!(cgroup.contains(&name), "{cgroup}");
+    }
+    // As the process sees it, from its root.
+    for (place, options) in [
+        ("/", "ro"),
+        ("/etc", "ro"),
+        ("/var/lib/vod-callback-exporter", "rw"),
+    ] {
+        let mut places = mounts.lines().filter_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            (fields.next()? == place).then(|| fields.nth(1))?
+        });
+        let found = places
+            .next()
+            .unwrap_or_else(|| panic!("no {place} in {mounts}"));
+        assert!(found.split(',').any(|option| option == options), "{mounts}");
+    }
+
+    wait_for_events(&mut exporter, address).await;
+    let probe = format!("http://{address}/-/ready");
+    succeeds(&mut image.command(&volumes, None, &["probe", &probe]));
+    assert!(volumes.path("state/state.redb").exists());
+
+    let peak = contained_status(exporter.id())["VmHWM"].clone();
+    let peak: u64 = peak.trim_end_matches(" kB").trim().parse().unwrap();
+    eprintln!("resident at most {peak} kB");
+    assert!(peak << 10 < MEMORY, "{peak} kB");
+    exporter.terminate();
+    let (code, printed) = exporter.finish();
+    assert_eq!(code, Some(0), "{printed:?}");
+    if let Some(limit) = &limit {
+        let (used, killed) = limit.usage();
+        eprintln!("limited to {MEMORY} bytes; with cached files it used {used:?}");
+        assert_eq!(killed, 0);
+    }
+    drop(exporter);
+}
+
+/// The static binary with its certificates, a folder for the state, and nothing else.
+fn assert_holds_little(image: &Image) {
+    let files = image.files();
+    let expected = [
+        "etc",
+        "var",
+        "var/lib",
+        "var/lib/vod-callback-exporter",
+        "vod-callback-exporter",
+    ];
+    // The first is only there once a test has mounted something.
+    let strays: Vec<&String> = files
+        .keys()
+        .filter(|name| !expected.contains(&name.as_str()))
+        .collect();
+    assert!(strays.is_empty(), "{strays:?}");
+    let size: u64 = files
+        .values()
+        .filter(|file| file.is_file())
+        .map(fs::Metadata::len)
+        .sum();
+    eprintln!("{size} bytes");
+    assert!(size < SIZE, "{size} bytes");
+    let binary = &files["vod-callback-exporter"];
+    assert_eq!(binary.mode() & 0o777, 0o755);
+    let state = &files["var/lib/vod-callback-exporter"];
+    if files["vod-callback-exporter"].uid() == 0 {
+        assert_eq!((state.uid(), state.gid()), (USER, USER));
+    }
+
+    // One authority of many; their names are in the certificates.
+    let bytes = fs::read(image.root.join("vod-callback-exporter")).unwrap();
+    let authority = b"GlobalSign";
+    assert!(bytes.windows(authority.len()).any(|part| part == authority));
+
+    let Some(settings) = &image.settings else {
+        eprintln!("the image's settings are not looked at: there is no builder");
+        return;
+    };
+    assert_eq!(settings["User"], "65532:65532");
+    assert_eq!(settings["Entrypoint"], json!(["/vod-callback-exporter"]));
+    assert_eq!(settings["Cmd"], json!(["run"]));
+    let check = json!(["CMD", "/vod-callback-exporter", "probe"]);
+    assert_eq!(settings["Healthcheck"]["Test"], check);
+}
+
+/// Why a process cannot be contained here; none where it can.
+fn cannot_contain() -> Option<String> {
+    let script = "mount -t tmpfs none /mnt && setpriv --bounding-set=-all,+sys_chroot true";
+    let tried = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", script])
+        .output();
+    match tried {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// A platform in a process of its own; the address of its MNS.
+fn demo() -> (Process, SocketAddr) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
+    command
+        .env_clear()
+        .args(["demo", "--web.listen-address=127.0.0.1:0"]);
+    let mut demo = Process::start(command);
+    let emulator = demo.listening_on("/truth");
+    (demo, emulator)
+}
+
+async fn wait_for_events(exporter: &mut Process, address: SocketAddr) {
+    let queue = [("queue", "vod-callbacks-worker")];
+    let seen = async || loop {
+        let scrape = Scrape::of(address).await;
+        let is_up = scrape.sum("mns_queue_up", &queue) > 0.0;
+        if is_up && scrape.sum("vod_events_total", &queue) > 0.0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let seen = tokio::time::timeout(PATIENCE, seen()).await;
+    assert!(seen.is_ok(), "no events; ended: {:?}", exporter.ended());
+}
+
+/// `/proc/PID/status` by its names.
+fn contained_status(id: u32) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        Some((name.to_owned(), value.trim().to_owned()))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+fn succeeds(command: &mut Command) {
+    let output = command.output().expect("the command starts");
+    assert!(
+        output.status.success(),
+        "{command:?} failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
