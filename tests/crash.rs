@@ -71,6 +71,12 @@ fn seed() -> u64 {
     )
 }
 
+/// The binary that is shipped, where `make test` has built it.
+fn binary() -> std::ffi::OsString {
+    let debug = env!("CARGO_BIN_EXE_vod-callback-exporter");
+    std::env::var_os("VOD_RELEASED_EXPORTER").unwrap_or_else(|| debug.into())
+}
+
 /// An exporter that keeps its state, and its config, in a directory.
 fn exporter(world: &World, directory: &Path, passes_on: bool) -> Process {
     let forward = if passes_on {
@@ -84,7 +90,7 @@ fn exporter(world: &World, directory: &Path, passes_on: bool) -> Process {
         world.url
     );
     fs::write(&config, text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
+    let mut command = Command::new(binary());
     command
         .args(["run", "--web.listen-address=127.0.0.1:0"])
         .arg(format!("--config.file={}", config.display()))

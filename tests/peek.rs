@@ -100,15 +100,16 @@ async fn work(world: &World) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beside_a_worker_a_part_is_counted_and_nothing_changed() {
-    beside_a_worker(Behaviour::default()).await;
+    beside_a_worker(Behaviour::default(), 100).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beside_a_worker_nothing_changes_where_undocumented_behaviour_differs() {
-    beside_a_worker(other_behaviour()).await;
+    // Peeks in a fixed order see less of a long queue.
+    beside_a_worker(other_behaviour(), 30).await;
 }
 
-async fn beside_a_worker(behaviour: Behaviour) {
+async fn beside_a_worker(behaviour: Behaviour, seen_at_least: u64) {
     let world = World::new(11, &[QUEUE], 2);
     world.emulator.set_behaviour(Behaviour {
         limit_message_size: false,
@@ -135,9 +136,8 @@ async fn beside_a_worker(behaviour: Behaviour) {
     }
     let snapshot = told_of(&app, QUEUE);
     let (told, truth) = (told(&snapshot.counts), &truth.queues[QUEUE]);
-    // Peeks in a fixed order see less of a long queue.
     assert!(
-        (30..=truth.messages).contains(&told.messages),
+        (seen_at_least..=truth.messages).contains(&told.messages),
         "{} of {} messages were seen",
         told.messages,
         truth.messages

@@ -14,7 +14,7 @@ use std::time::Duration;
 use reqwest::Method;
 use url::Url;
 
-use self::request::Call;
+use self::request::{Call, unexpected};
 use super::QueueAttributes;
 use super::error::{Cause, Error};
 use super::retry::Backoff;
@@ -199,10 +199,11 @@ impl Client {
             queue_path(queue),
         );
         let call = call.of(queue);
-        match self.read(&call).await? {
+        self.read(&call, |answer| match answer {
             Some(Answer::Queue(attributes)) => Ok(attributes),
-            other => Err(self.unexpected(&call, other.as_ref())),
-        }
+            other => Err(unexpected(other.as_ref())),
+        })
+        .await
     }
 
     /// All queues whose name starts with `prefix`, with their attributes.
@@ -218,13 +219,13 @@ impl Client {
             if let Some(marker) = &marker {
                 call.header("x-mns-marker", marker);
             }
-            match self.read(&call).await? {
-                Some(Answer::Queues(page, next)) => {
-                    queues.extend(page);
-                    marker = next;
-                }
-                other => return Err(self.unexpected(&call, other.as_ref())),
-            }
+            let page = self.read(&call, |answer| match answer {
+                Some(Answer::Queues(page, next)) => Ok((page, next)),
+                other => Err(unexpected(other.as_ref())),
+            });
+            let (page, next) = page.await?;
+            queues.extend(page);
+            marker = next;
             if marker.is_none() {
                 return Ok(queues);
             }
@@ -239,8 +240,7 @@ impl Client {
             .of(queue)
             .query("peekonly=true".to_owned())
             .expect(Expected::Peeked);
-        let answer = self.read(&call).await?;
-        self.messages(&call, answer)
+        self.read(&call, messages).await
     }
 
     /// At most `n` (1 to 16) visible messages, an unordered sample. An empty queue is an error of kind `empty`.
@@ -254,8 +254,7 @@ impl Client {
         .of(queue)
         .query(format!("peekonly=true&numOfMessages={n}"))
         .expect(Expected::Peeked);
-        let answer = self.read(&call).await?;
-        self.messages(&call, answer)
+        self.read(&call, messages).await
     }
 
     /// Receives at most `n` (1 to 16) messages, waiting up to `wait` (30 s at most) for the first. None in that time is
@@ -276,8 +275,7 @@ impl Client {
         .query(format!("numOfMessages={n}&waitseconds={}", wait.as_secs()))
         .wait(wait)
         .expect(Expected::Received);
-        let answer = self.attempt(&call).await?;
-        self.messages(&call, answer)
+        self.attempt(&call, messages).await
     }
 
     /// Deletes at most 16 received messages. `Ok` tells for each whether it is deleted; an error confirms nothing.
@@ -299,13 +297,12 @@ impl Client {
         }
         let body = xml::delete_batch(handles.iter().copied());
         call.body = Some(body.map_err(|error| self.error(&call, error.into()))?);
-        match self.attempt(&call).await? {
+        self.attempt(&call, |answer| match answer {
             None => Ok(DeleteOutcome::default()),
-            Some(Answer::Errors(entries)) => {
-                failed_deletes(handles, &entries).map_err(|cause| self.error(&call, cause))
-            }
-            other => Err(self.unexpected(&call, other.as_ref())),
-        }
+            Some(Answer::Errors(entries)) => failed_deletes(handles, &entries),
+            other => Err(unexpected(other.as_ref())),
+        })
+        .await
     }
 
     /// Makes a received message visible again `timeout` (1 s to 12 h) from now. The old handle is dead afterwards.
@@ -324,17 +321,22 @@ impl Client {
         let call = Call::new(operation, Method::PUT, messages_path(queue))
             .of(queue)
             .query(query);
-        match self.attempt(&call).await? {
+        self.attempt(&call, |answer| match answer {
             Some(Answer::ChangeVisibility(changed)) => Ok(changed),
-            other => Err(self.unexpected(&call, other.as_ref())),
-        }
+            other => Err(unexpected(other.as_ref())),
+        })
+        .await
     }
 
     /// Tries a call without effect until it succeeds or is not worth another attempt.
-    async fn read(&self, call: &Call<'_>) -> Result<Option<Answer>, Error> {
+    async fn read<T>(
+        &self,
+        call: &Call<'_>,
+        read: impl Fn(Option<Answer>) -> Result<T, Cause>,
+    ) -> Result<T, Error> {
         let mut delays = Backoff::new(self.fork_rng()).take(READ_ATTEMPTS - 1);
         loop {
-            match self.attempt(call).await {
+            match self.attempt(call, &read).await {
                 Err(error) if error.is_retryable() => match delays.next() {
                     Some(delay) => tokio::time::sleep(delay).await,
                     None => return Err(error),
@@ -342,21 +344,6 @@ impl Client {
                 result => return result,
             }
         }
-    }
-
-    fn messages(&self, call: &Call<'_>, answer: Option<Answer>) -> Result<MessageBatch, Error> {
-        match answer {
-            Some(Answer::Messages(batch)) => Ok(batch),
-            other => Err(self.unexpected(call, other.as_ref())),
-        }
-    }
-
-    fn unexpected(&self, call: &Call<'_>, answer: Option<&Answer>) -> Error {
-        let found = match answer {
-            Some(answer) => answer.root(),
-            None => "an empty answer",
-        };
-        self.error(call, Cause::Unexpected { found })
     }
 
     fn error(&self, call: &Call<'_>, cause: Cause) -> Error {
@@ -390,6 +377,17 @@ fn queue_path(queue: &str) -> String {
 
 fn messages_path(queue: &str) -> String {
     format!("/queues/{}/messages", percent_encode(queue, false))
+}
+
+/// At least one message: of an empty queue MNS says so by an error.
+fn messages(answer: Option<Answer>) -> Result<MessageBatch, Cause> {
+    match answer {
+        Some(Answer::Messages(batch)) if batch.is_empty() => {
+            Err(Cause::Mismatch("a list of no messages"))
+        }
+        Some(Answer::Messages(batch)) => Ok(batch),
+        other => Err(unexpected(other.as_ref())),
+    }
 }
 
 /// Which of `handles` the entries are about. An entry that fits none, or no entry at all, confirms nothing: something

@@ -71,7 +71,7 @@ impl Client {
     }
 
     async fn probe(&self, call: &Call<'_>) -> Result<Option<Answer>, Error> {
-        match self.attempt(call).await {
+        match self.attempt(call, Ok).await {
             Err(error) if is_about_arguments(&error) => Ok(None),
             result => result,
         }

@@ -82,17 +82,21 @@ impl<'a> Call<'a> {
 // === impl Client ===
 
 impl Client {
-    /// One attempt, and a second one with other credentials if these were refused as if expired. None is an answer without a
-    /// body, which is how MNS says that all went well.
-    pub(super) async fn attempt(&self, call: &Call<'_>) -> Result<Option<Answer>, Error> {
+    /// One attempt, and a second one with other credentials if these were refused as if expired. `read` makes of the answer
+    /// what the caller wants; to it none is an answer without a body, which is how MNS confirms a delete.
+    pub(super) async fn attempt<T>(
+        &self,
+        call: &Call<'_>,
+        read: impl Fn(Option<Answer>) -> Result<T, Cause>,
+    ) -> Result<T, Error> {
         let credentials = self.credentials.get().await;
         let credentials =
             credentials.map_err(|error| self.error(call, Cause::Credentials(error)))?;
-        match self.attempt_with(call, &credentials).await {
+        match self.attempt_with(call, &credentials, &read).await {
             // What was refused has had no effect, so that any call may be made again.
             Err(error) if error.looks_expired() => {
                 match self.credentials.refused(&credentials).await {
-                    Some(others) => self.attempt_with(call, &others).await,
+                    Some(others) => self.attempt_with(call, &others, &read).await,
                     None => Err(error),
                 }
             }
@@ -100,11 +104,12 @@ impl Client {
         }
     }
 
-    async fn attempt_with(
+    async fn attempt_with<T>(
         &self,
         call: &Call<'_>,
         credentials: &Credentials,
-    ) -> Result<Option<Answer>, Error> {
+        read: impl Fn(Option<Answer>) -> Result<T, Cause>,
+    ) -> Result<T, Error> {
         let failed = |cause| self.error(call, cause);
         let request = self
             .signed(call, credentials, clock::now())
@@ -112,6 +117,7 @@ impl Client {
 
         let started = Instant::now();
         let result = self.exchange(call, request, credentials).await;
+        let result = result.and_then(read);
         let code = result.as_ref().map_or_else(Cause::kind, |_| "ok");
         let long_poll = !call.wait.is_zero();
         let took = started.elapsed();
@@ -146,7 +152,11 @@ impl Client {
                 ReadError::Broken(error) => failed(error),
             })?;
         if matches!(status, 200..=204) && body.is_empty() {
-            return Ok(None);
+            return match status {
+                204 => Ok(None),
+                // A proxy's, perhaps: it must not pass for the confirmation of a delete.
+                _ => Err(unexpected(None)),
+            };
         }
         match xml::parse(body, call.expected) {
             Ok(Answer::Error(error)) => {
@@ -233,6 +243,15 @@ impl Client {
             }
         }
     }
+}
+
+/// An answer of another kind than the call's.
+pub(super) fn unexpected(answer: Option<&Answer>) -> Cause {
+    let found = match answer {
+        Some(answer) => answer.root(),
+        None => "an empty answer",
+    };
+    Cause::Unexpected { found }
 }
 
 /// The region in `{account}.mns.{region}[-internal].aliyuncs.com`.

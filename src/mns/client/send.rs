@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::request::Call;
+use super::request::{Call, unexpected};
 use super::{Client, MAX_BATCH, Operation, messages_path};
 use crate::mns::error::{Cause, Error};
 use crate::mns::xml::{self, Answer, EntryError, Expected, SentMessage};
@@ -47,17 +47,14 @@ impl Client {
             .expect(Expected::Sent);
         let body = xml::send(message.body, message.delay, message.priority);
         call.body = Some(body.map_err(|error| self.error(&call, error.into()))?);
-        let answer = self.attempt(&call).await?;
-        let Some(Answer::Sent(sent)) = answer else {
-            return Err(self.unexpected(&call, answer.as_ref()));
-        };
-        match <[_; 1]>::try_from(sent) {
-            Ok([Ok(sent)]) => Ok(sent),
-            _ => Err(self.error(
-                &call,
-                Cause::Mismatch("not one id for the one message sent"),
-            )),
-        }
+        self.attempt(&call, |answer| match answer {
+            Some(Answer::Sent(sent)) => match <[_; 1]>::try_from(sent) {
+                Ok([Ok(sent)]) => Ok(sent),
+                _ => Err(Cause::Mismatch("not one id for the one message sent")),
+            },
+            other => Err(unexpected(other.as_ref())),
+        })
+        .await
     }
 
     /// Sends messages in as few calls as MNS's limits of 16 messages and 64 KB allow, and tells of each what became of
@@ -107,14 +104,12 @@ impl Client {
                 .map(|message| (message.body, message.delay, message.priority)),
         );
         call.body = Some(body.map_err(|error| self.error(&call, error.into()))?);
-        match self.attempt(&call).await? {
+        self.attempt(&call, |answer| match answer {
             Some(Answer::Sent(sent)) if sent.len() == messages.len() => Ok(sent),
-            Some(Answer::Sent(_)) => Err(self.error(
-                &call,
-                Cause::Mismatch("not one result for each message sent"),
-            )),
-            other => Err(self.unexpected(&call, other.as_ref())),
-        }
+            Some(Answer::Sent(_)) => Err(Cause::Mismatch("not one result for each message sent")),
+            other => Err(unexpected(other.as_ref())),
+        })
+        .await
     }
 }
 

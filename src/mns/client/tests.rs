@@ -237,6 +237,7 @@ async fn a_batch_deletion_tells_which_handles_failed() {
         refusal("404 Not Found", "QueueNotExist"),
         answer("404 Not Found", &partial.replace("b&amp;", "c")),
         answer("404 Not Found", "<Errors/>"),
+        answer("200 OK", ""),
     ])
     .await;
     let fixture = Fixture::new(server.address);
@@ -250,7 +251,7 @@ async fn a_batch_deletion_tells_which_handles_failed() {
         }]
     );
     assert_eq!(delete().await.unwrap_err().kind(), "no_such_queue");
-    for _ in 0..2 {
+    for _ in 0..3 {
         let error = delete().await.unwrap_err();
         assert_eq!(
             error.kind(),
@@ -258,6 +259,9 @@ async fn a_batch_deletion_tells_which_handles_failed() {
             "confirms nothing: {error}"
         );
     }
+    let codes: Vec<_> = fixture.calls().iter().map(|(_, code, _)| *code).collect();
+    assert_eq!(codes[..3], ["ok", "ok", "no_such_queue"]);
+    assert_eq!(codes[3..], ["malformed_answer"; 3]);
     assert!(server.requests()[0].ends_with(
         "<ReceiptHandles xmlns=\"http://mns.aliyuncs.com/doc/v1/\"><ReceiptHandle>a</ReceiptHandle>\
          <ReceiptHandle>b&amp;</ReceiptHandle></ReceiptHandles>"
@@ -311,15 +315,20 @@ async fn an_answer_that_is_none_is_an_error_of_its_own_kind() {
         answer("200 OK", QUEUE),
         answer("200 OK", ""),
         answer("302 Found", ""),
+        answer(
+            "200 OK",
+            "<Messages xmlns=\"http://mns.aliyuncs.com/doc/v1/\"></Messages>",
+        ),
     ])
     .await;
     let fixture = Fixture::new(server.address);
-    let mut texts = Vec::new();
+    let (mut texts, mut kinds) = (Vec::new(), Vec::new());
     for kind in [
         "malformed_answer",
         "server_error",
         "connection",
         "connection",
+        "malformed_answer",
         "malformed_answer",
         "malformed_answer",
         "malformed_answer",
@@ -331,13 +340,15 @@ async fn an_answer_that_is_none_is_an_error_of_its_own_kind() {
             .unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         texts.push(error.to_string());
+        kinds.push(kind);
     }
     assert!(
         texts[0].contains("<html>") && !texts[0].contains("Sign in"),
         "{}",
         texts[0]
     );
-    assert_eq!(fixture.calls().len(), 7, "a receive is never repeated");
+    let codes: Vec<_> = fixture.calls().iter().map(|(_, code, _)| *code).collect();
+    assert_eq!(codes, kinds, "counted as what it is, and never repeated");
 }
 
 #[tokio::test(start_paused = true)]
