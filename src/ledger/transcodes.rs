@@ -61,6 +61,28 @@ pub struct TranscodeRow {
     pub duration_seconds: Option<u32>,
 }
 
+/// A video with which something is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Which video.
+    pub media: MediaKey,
+    /// What is wrong.
+    pub ailment: Ailment,
+    /// Since when: the instant at which its deadline passed, or its transcode failed. It never changes.
+    pub since: UnixMillis,
+    /// When the wait for its transcode began.
+    pub started: UnixMillis,
+}
+
+/// What is wrong with a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ailment {
+    /// It makes no progress, at the stage at which it was declared stalled.
+    Stalled(Stage),
+    /// Its transcode failed, and the uploaded file is not to blame.
+    Failed,
+}
+
 // === impl Transcodes ===
 
 impl Transcodes {
@@ -170,6 +192,26 @@ impl Transcodes {
         self.table.by_age().map(TranscodeRow::of)
     }
 
+    /// Videos that are stalled, and those whose transcode failed after `failed_since` and had no good run since.
+    pub(super) fn troubles(&self, failed_since: UnixMillis) -> impl Iterator<Item = Trouble> {
+        let stalled = self.tally.stalled.iter().sum::<u64>();
+        let stalled = self
+            .table
+            .by_age()
+            .filter(|video| video.is_stalled())
+            .take(usize::try_from(stalled).unwrap_or(usize::MAX))
+            .map(|video| Trouble::of(video, Ailment::Stalled(video.stage), video.overdue));
+        let after = at(failed_since).saturating_add(1);
+        // A video is forgotten so long after it ended, or later; and a new run begins after the end of the last.
+        let ended = self.table.ended_by_wake(after.saturating_add(REMEMBERED));
+        let running = self.table.by_age_from(after);
+        let failed = ended
+            .chain(running)
+            .filter(move |video| video.has_failed() && video.ended >= after)
+            .map(|video| Trouble::of(video, Ailment::Failed, video.ended));
+        stalled.chain(failed)
+    }
+
     /// When the last output stream of the queue ended.
     pub(super) fn last_stream(&self) -> Option<UnixMillis> {
         self.last_stream
@@ -221,8 +263,7 @@ impl Transcodes {
             (video.overdue, video.verdict, video.stage) = (0, Verdict::Unasked, Stage::Submit);
         }
         self.measure(&mut video, until, counts);
-        let stalled = |video: &Video| video.overdue != 0 && video.verdict == Verdict::Stalled;
-        if stalled(&video) && !stalled(before) {
+        if video.is_stalled() && !before.is_stalled() {
             counts.stalls += 1;
         }
         if video.closed != before.closed {
@@ -440,6 +481,19 @@ impl Tally {
             && let Some(count) = self.stalled.get_mut(video.stage.index())
         {
             change(count);
+        }
+    }
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    fn of(video: &Video, ailment: Ailment, since: Seconds) -> Self {
+        Self {
+            media: video.media.clone(),
+            ailment,
+            since: UnixMillis::from_secs(since.into()),
+            started: UnixMillis::from_secs(video.started().into()),
         }
     }
 }
