@@ -228,7 +228,7 @@ pub const OPTIONS: &[ConfigOption] = &[
     inherited(
         "queues[].workers",
         Kind::Count(1, 64),
-        "4",
+        "8",
         "`consume`: the most receives at a time. How many there are follows the backlog.",
     ),
     inherited(
@@ -344,6 +344,72 @@ pub const OPTIONS: &[ConfigOption] = &[
         Kind::Number(10, 100_000),
         "1",
         "The most requests to VOD's API in a second.",
+    ),
+    option(
+        "alertmanager",
+        Kind::Table,
+        "none: no alert is sent",
+        "Sends an alert for each video that is stalled, or whose transcode failed by no fault of the uploaded file. See [alertmanager.md](alertmanager.md).",
+    ),
+    option(
+        "alertmanager.urls",
+        Kind::Urls("http://alertmanager:9093"),
+        "required",
+        "Every Alertmanager of the cluster, never a load balancer before them. A name is looked up again and again, and all its addresses are sent to.",
+    ),
+    option(
+        "alertmanager.resend",
+        Kind::Seconds(10, 3600),
+        "60s",
+        "How often what fires is sent again. An alert ends by itself after three times as long without the exporter.",
+    ),
+    option(
+        "alertmanager.username",
+        Kind::Label,
+        "none",
+        "User of basic authentication.",
+    ),
+    option(
+        "alertmanager.password_file",
+        Kind::File,
+        "required beside `username`",
+        "File that holds the user's password. It is read with each call.",
+    ),
+    option(
+        "alertmanager.password_env",
+        Kind::Variable,
+        OTHER_FORM,
+        "Environment variable that holds the user's password.",
+    ),
+    option(
+        "alertmanager.bearer_token_file",
+        Kind::File,
+        "none",
+        "File that holds a bearer token. It is read with each call.",
+    ),
+    option(
+        "alertmanager.bearer_token_env",
+        Kind::Variable,
+        OTHER_FORM,
+        "Environment variable that holds a bearer token.",
+    ),
+    option(
+        "alertmanager.ca_file",
+        Kind::File,
+        "the system's certificates",
+        "File with the PEM certificates to trust instead of the system's. It is read with each call.",
+    ),
+    option(
+        "alertmanager.cert_file",
+        Kind::File,
+        "none",
+        "File with the PEM certificate to show. It is read with each call.",
+    ),
+    option(
+        "alertmanager.key_file",
+        Kind::File,
+        "required beside `cert_file`",
+        "File with the PEM key of that certificate. It is read with each call.",
     ),
     option(
         "quarantine",

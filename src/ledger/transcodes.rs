@@ -4,6 +4,7 @@
 //! everything enqueued has been seen, never against now, so that a backlog or an outage makes no stall.
 
 mod table;
+mod trouble;
 mod video;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::clock::UnixMillis;
 use crate::vod::event::{Event, EventType, MediaKey, Status};
 use crate::vod::fault::{Fault, fault_of};
 
+pub use self::trouble::{Ailment, Trouble};
 pub use self::video::State;
 
 /// An ended video is remembered so long, so that a late or repeated start event opens nothing.
@@ -59,28 +61,6 @@ pub struct TranscodeRow {
     pub stage: Option<Stage>,
     /// Seconds of media; none while unknown.
     pub duration_seconds: Option<u32>,
-}
-
-/// A video with which something is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// Which video.
-    pub media: MediaKey,
-    /// What is wrong.
-    pub ailment: Ailment,
-    /// Since when: the instant at which its deadline passed, or its transcode failed. It never changes.
-    pub since: UnixMillis,
-    /// When the wait for its transcode began.
-    pub started: UnixMillis,
-}
-
-/// What is wrong with a video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ailment {
-    /// It makes no progress, at the stage at which it was declared stalled.
-    Stalled(Stage),
-    /// Its transcode failed, and the uploaded file is not to blame.
-    Failed,
 }
 
 // === impl Transcodes ===
@@ -190,26 +170,6 @@ impl Transcodes {
     /// Open transcodes, the oldest first.
     pub(super) fn rows(&self) -> impl Iterator<Item = TranscodeRow> {
         self.table.by_age().map(TranscodeRow::of)
-    }
-
-    /// Videos that are stalled, and those whose transcode failed after `failed_since` and had no good run since.
-    pub(super) fn troubles(&self, failed_since: UnixMillis) -> impl Iterator<Item = Trouble> {
-        let stalled = self.tally.stalled.iter().sum::<u64>();
-        let stalled = self
-            .table
-            .by_age()
-            .filter(|video| video.is_stalled())
-            .take(usize::try_from(stalled).unwrap_or(usize::MAX))
-            .map(|video| Trouble::of(video, Ailment::Stalled(video.stage), video.overdue));
-        let after = at(failed_since).saturating_add(1);
-        // A video is forgotten so long after it ended, or later; and a new run begins after the end of the last.
-        let ended = self.table.ended_by_wake(after.saturating_add(REMEMBERED));
-        let running = self.table.by_age_from(after);
-        let failed = ended
-            .chain(running)
-            .filter(move |video| video.has_failed() && video.ended >= after)
-            .map(|video| Trouble::of(video, Ailment::Failed, video.ended));
-        stalled.chain(failed)
     }
 
     /// When the last output stream of the queue ended.
@@ -481,19 +441,6 @@ impl Tally {
             && let Some(count) = self.stalled.get_mut(video.stage.index())
         {
             change(count);
-        }
-    }
-}
-
-// === impl Trouble ===
-
-impl Trouble {
-    fn of(video: &Video, ailment: Ailment, since: Seconds) -> Self {
-        Self {
-            media: video.media.clone(),
-            ailment,
-            since: UnixMillis::from_secs(since.into()),
-            started: UnixMillis::from_secs(video.started().into()),
         }
     }
 }
