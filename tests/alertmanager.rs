@@ -233,6 +233,19 @@ async fn a_server_error_is_sent_again_and_a_refusal_is_not() {
 }
 
 #[tokio::test]
+async fn another_config_holds_at_once_and_ends_nothing() {
+    let (first, second) = (Receiver::start(), Receiver::start());
+    let (desk, alerting) = alerting(config(&[first.address]));
+    desk.stalled([1]);
+    taken(&first, |taken| !taken.is_empty()).await;
+    alerting.apply(Some(config(&[second.address])));
+    taken(&second, |taken| !taken.is_empty()).await;
+    alerting.apply(None);
+    assert!(!first.taken().contains(&ends(1)));
+    assert!(!second.taken().contains(&ends(1)));
+}
+
+#[tokio::test]
 async fn a_slow_one_holds_up_nobody() {
     let (well, slow) = (Receiver::start(), Receiver::start());
     slow.answer(Answer::Silence);

@@ -171,7 +171,7 @@ impl Alert {
         };
         let region = match &*queue.region {
             "" => String::new(),
-            region => format!(" --RegionId {region}"),
+            region => format!(" --region {region}"),
         };
         Self {
             labels: BTreeMap::from([
