@@ -17,11 +17,13 @@ pub use reload::Loader;
 
 use self::reload::Reloader;
 use crate::admin::{self, Admin, Gate, Readiness, Reload, WebFile};
+use crate::alertmanager::{self, Alerting};
 use crate::cli::ListenAddress;
-use crate::clock::{self, ServerClock};
+use crate::clock::{self, ServerClock, UnixMillis};
 use crate::config::Config;
 use crate::ledger::listing::{Listing, Page};
 use crate::ledger::store::{self, MemoryStore, StateOptions, Store};
+use crate::ledger::troubles::Troubles;
 use crate::ledger::{Ledger, Snapshot};
 use crate::metrics::Metrics;
 use crate::recorder::{self, Recorder};
@@ -59,6 +61,7 @@ pub struct App {
     watcher: Arc<Watcher>,
     recorder: Recorder,
     fleet: Arc<Fleet>,
+    alerting: Arc<Alerting>,
     /// By which the config is read again.
     reloads: mpsc::Sender<Reload>,
     reloader: Option<JoinHandle<()>>,
@@ -69,6 +72,7 @@ pub struct App {
     server: JoinHandle<std::io::Result<()>>,
 }
 
+#[derive(Clone)]
 struct View {
     recorder: Recorder,
     clock: Arc<ServerClock>,
@@ -147,7 +151,7 @@ impl App {
         };
         let (reloads, requests) = mpsc::channel(1);
         let admin = Admin::new(
-            Arc::new(view),
+            Arc::new(view.clone()),
             Arc::clone(&metrics),
             readiness.clone(),
             settings,
@@ -174,11 +178,16 @@ impl App {
         let fleet = Arc::new(Fleet::new(Arc::clone(&watcher), clock));
         fleet.apply(config.queues, config.discoveries).await?;
         metrics.started(clock::now());
+        // Not before the queues are known: what fires is the same from the first look on.
+        let alerting = Alerting::new(Arc::new(view), metrics.alerts(), options.seed);
+        let alerting = Arc::new(alerting);
+        alerting.apply(config.alertmanager);
         let reloading = CancellationToken::new();
         let reloader = options.loader.map(|loader| {
             let reloader = Reloader {
                 loader,
                 fleet: Arc::clone(&fleet),
+                alerting: Arc::clone(&alerting),
                 admin,
                 metrics,
                 quarantine: config.quarantine,
@@ -192,6 +201,7 @@ impl App {
             watcher,
             recorder,
             fleet,
+            alerting,
             reloads,
             reloader,
             reloading,
@@ -226,6 +236,7 @@ impl App {
                 // One that panicked reloads nothing any more.
                 _ = reloader.await;
             }
+            self.alerting.stop().await;
             self.fleet.stop_looking().await;
             self.watcher.drain().await;
             // A writer that has ended has written everything.
@@ -247,6 +258,17 @@ impl App {
 }
 
 // === impl View ===
+
+impl alertmanager::Source for View {
+    fn now(&self) -> UnixMillis {
+        // What is committed is true before the first answer of MNS, too.
+        self.clock.now().unwrap_or_else(clock::now)
+    }
+
+    fn troubles(&self, failed_since: UnixMillis) -> Troubles {
+        self.recorder.troubles(failed_since)
+    }
+}
 
 impl admin::View for View {
     fn snapshot(&self) -> Snapshot {

@@ -14,6 +14,7 @@ use crate::ledger::record::QueueSettings;
 use crate::ledger::snapshot::{Mode, QueueIdentity, Role};
 
 mod accounts;
+mod alertmanager;
 mod endpoint;
 mod forward;
 mod node;
@@ -27,6 +28,7 @@ mod transcodes;
 mod value;
 pub mod web;
 
+pub use alertmanager::{AlertmanagerAuth, AlertmanagerConfig};
 pub use endpoint::{Endpoint, EndpointError};
 pub use problem::{ConfigError, Place, Problem};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub discoveries: Vec<Discovery>,
     /// Undecodable messages.
     pub quarantine: Quarantine,
+    /// Where per-video alerts are sent; none if they are not.
+    pub alertmanager: Option<AlertmanagerConfig>,
     /// What is allowed and yet deserves a look, in the order of the file.
     pub warnings: Vec<Problem>,
 }
@@ -197,6 +201,7 @@ impl Default for Config {
                 max_bytes: resolve::QUARANTINE_BYTES,
                 expose_bodies: false,
             },
+            alertmanager: None,
             warnings: Vec::new(),
         }
     }

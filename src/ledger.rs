@@ -14,6 +14,7 @@ pub mod seen;
 pub mod snapshot;
 pub mod store;
 pub mod transcodes;
+pub mod troubles;
 pub mod verdict;
 pub mod view;
 pub mod window;

@@ -6,7 +6,8 @@
 //! source::{peek,consume} --Sighting--> vod::decode --Event--> recorder --Record--> ledger::store, then ledger
 //!                                                                 |
 //!                 committed: --ack--> source deletes              |
-//!                 committed: --Snapshot--> metrics --> admin <----'
+//!                 committed: --Snapshot--> metrics --> admin <----|
+//!                 committed: --Troubles--> alertmanager <---------'
 //! ```
 //!
 //! One direction; only [`app`] sees everything. Nothing leaves the ledger before it is committed.
@@ -16,6 +17,7 @@
 //! - [`aliyun`], [`mns`], [`vod`]: what the cloud's products say and mean
 //! - [`source`], [`forward`], [`recorder`], [`ledger`]: from messages to committed truth, and on to a worker
 //! - [`reconcile`]: what VOD itself says of overdue transcodes
+//! - [`alertmanager`]: alerts about single videos
 //! - [`check`]: what a new installation gets wrong
 //! - [`metrics`], [`admin`], [`http`]: what is shown
 //! - [`emulator`]: a faithful local MNS and a simulated video platform
@@ -23,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod alertmanager;
 pub mod aliyun;
 pub mod app;
 pub mod check;

@@ -7,6 +7,7 @@
 pub mod catalogue;
 pub mod exposition;
 
+mod alerts;
 mod credentials;
 mod ledger;
 mod registry;
@@ -18,6 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+pub use alerts::Alerts;
 pub use credentials::AccountCredentials;
 pub use exposition::Format;
 pub use requests::QueueRequests;
@@ -40,6 +42,7 @@ pub struct Metrics {
     vod_requests: IntCounterVec,
     refusals: IntCounterVec,
     reloads: reloads::Reloads,
+    alerts: Arc<Alerts>,
     callbacks: Arc<CallbackConfig>,
     credentials: credentials::Accounts,
     queues: RwLock<BTreeMap<Box<str>, QueueRequests>>,
@@ -93,6 +96,7 @@ impl Metrics {
             vod_requests,
             refusals,
             reloads: reloads::Reloads::default(),
+            alerts: Arc::default(),
             callbacks: Arc::default(),
             credentials: credentials::Accounts::default(),
             queues: RwLock::default(),
@@ -109,6 +113,11 @@ impl Metrics {
     /// A client of the endpoints was refused.
     pub fn refused(&self, refusal: Refusal) {
         self.refusals.with_label_values(&[refusal.as_str()]).inc();
+    }
+
+    /// What is shown of per-video alerts.
+    pub fn alerts(&self) -> Arc<Alerts> {
+        Arc::clone(&self.alerts)
     }
 
     /// The config of the start is in force since then.
@@ -180,6 +189,7 @@ impl Metrics {
             requests.write(queue, &mut family);
         }
         self.reloads.write(&mut writer);
+        self.alerts.write(&mut writer);
         registry::write(&self.registry.gather(), &mut writer);
         writer.finish();
     }

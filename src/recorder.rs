@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use crate::clock::{ServerClock, UnixMillis};
 use crate::ledger::listing::{Listing, Page};
 use crate::ledger::store::{self, Store};
+use crate::ledger::troubles::Troubles;
 use crate::ledger::{
     Changes, Content, ContentKey, Ledger, MessageKey, Overdue, QueueIdentity, QueueIndex,
     QueueSettings, Reading, Record, Sighting, Situation, Snapshot,
@@ -243,6 +244,11 @@ impl Recorder {
     /// A page of transcodes that have not ended.
     pub fn transcodes(&self, listing: &Listing) -> Page {
         self.shared.ledger().list(listing)
+    }
+
+    /// The videos that are stalled, or whose transcode failed after `failed_since`.
+    pub fn troubles(&self, failed_since: UnixMillis) -> Troubles {
+        self.shared.ledger().troubles(failed_since)
     }
 
     /// The oldest overdue transcodes of a queue, at most `limit`.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use vod_callback_exporter::aliyun::credentials::{ProviderName, Settings};
 use vod_callback_exporter::aliyun::sign;
 use vod_callback_exporter::config::options::{Kind, OPTIONS, render};
-use vod_callback_exporter::config::{Config, ConfigError, SingleQueue};
+use vod_callback_exporter::config::{AlertmanagerAuth, Config, ConfigError, SingleQueue};
 use vod_callback_exporter::ledger::StreamsFrom;
 use vod_callback_exporter::ledger::snapshot::{Mode, Role};
 
@@ -574,6 +574,78 @@ fn uncommented(text: &str) -> String {
         .collect()
 }
 
+#[test]
+fn wrong_options_of_alertmanager_are_said() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token"), "secret\n").unwrap();
+    let problems = |options: &str| {
+        let text = format!(
+            "queues: [{{name: q, endpoint: \"https://example.com\"}}]\nalertmanager: {options}\n"
+        );
+        let result = Config::parse("vod.yaml", &text, Some(dir.path()));
+        result.map_or_else(
+            |error| error.to_string(),
+            |config| format!("{:?}", config.warnings),
+        )
+    };
+    for (options, expected) in [
+        ("{}", "alertmanager: found no `urls`"),
+        (
+            "{urls: []}",
+            "urls: found 0 items, expected a list of 1 to 16 URLs",
+        ),
+        (
+            "{urls: http://a}",
+            "urls: found `http://a`, expected a list",
+        ),
+        ("{urls: [http://a, ftp://b]}", "found `ftp://b`, expected"),
+        ("{urls: [http://a, http://a]}", "found `http://a` twice"),
+        ("{urls: [\"http://u:hunter2@a\"]}", "(not shown)"),
+        (
+            "{urls: [http://a], resend: 1s}",
+            "resend: found `1s`, expected a time",
+        ),
+        (
+            "{urls: [http://a], username: u}",
+            "username: found no password beside it",
+        ),
+        (
+            "{urls: [http://a], password_file: token}",
+            "found no `username` beside it",
+        ),
+        (
+            "{urls: [http://a], password: hunter2}",
+            "password: found a value (not shown)",
+        ),
+        (
+            "{urls: [http://a], username: u, password_file: token, bearer_token_file: token}",
+            "found a password and a bearer token",
+        ),
+        (
+            "{urls: [http://a], bearer_token_file: absent}",
+            "cannot read secret file",
+        ),
+        (
+            "{urls: [http://a], cert_file: token}",
+            "found one of `cert_file` and `key_file`",
+        ),
+        (
+            "{urls: [http://a], cert_file: token, key_file: token}",
+            "found no certificate in",
+        ),
+        (
+            "{urls: [http://a.example], bearer_token_file: token}",
+            "use `https`",
+        ),
+        ("{urls: [http://a], max: 1}", "max: unknown key"),
+    ] {
+        let told = problems(options);
+        assert!(told.contains(expected), "{options}: {told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    assert_eq!(problems("{urls: [http://a.example:9093/prefix]}"), "[]");
+}
+
 /// The example in a directory that has the files it names, with variables that this process has.
 fn load_example(text: &str) -> Config {
     let dir = tempfile::tempdir().unwrap();
@@ -582,6 +654,10 @@ fn load_example(text: &str) -> Config {
     for file in ["access-key-id", "access-key-secret", "security-token"] {
         std::fs::write(secrets.join(file), "secret\n").unwrap();
     }
+    std::fs::write(secrets.join("alertmanager-password"), "secret\n").unwrap();
+    let pair = rcgen::generate_simple_self_signed(["exporter".to_owned()]).unwrap();
+    std::fs::write(secrets.join("client.pem"), pair.cert.pem()).unwrap();
+    std::fs::write(secrets.join("client.key"), pair.signing_key.serialize_pem()).unwrap();
     let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
     std::fs::write(secrets.join("ca.pem"), certificate).unwrap();
     let text = [
@@ -599,7 +675,15 @@ fn load_example(text: &str) -> Config {
 #[test]
 fn the_example_loads_and_its_comments_show_defaults() {
     let text = example();
-    let (short, full) = (load_example(&text), load_example(&uncommented(&text)));
+    // Of these forms there may be but one, and it is another.
+    let alternatives = ["password_env:", "bearer_token_file:", "bearer_token_env:"];
+    let full = uncommented(&text);
+    let full: Vec<&str> = full
+        .lines()
+        .filter(|line| !alternatives.iter().any(|key| line.trim().starts_with(key)))
+        .collect();
+    let full = full.join("\n");
+    let (short, full) = (load_example(&text), load_example(&full));
     assert_eq!(short.warnings, []);
     assert_eq!(full.warnings, []);
     assert_eq!((short.queues.len(), short.discoveries.len()), (3, 1));
@@ -632,6 +716,11 @@ fn the_example_loads_and_its_comments_show_defaults() {
         );
     }
     assert_eq!(short.quarantine, full.quarantine);
+    let (short, full) = (short.alertmanager.unwrap(), full.alertmanager.unwrap());
+    assert_eq!((&short.urls, short.resend), (&full.urls, full.resend));
+    assert_eq!(short.auth, AlertmanagerAuth::Nobody);
+    assert!(matches!(full.auth, AlertmanagerAuth::Basic { .. }));
+    assert!(full.ca_file.is_some() && full.identity.is_some());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use vod_callback_exporter::alertmanager::{Observer as _, Sent};
 use vod_callback_exporter::clock::UnixMillis;
 use vod_callback_exporter::ledger::Snapshot;
 use vod_callback_exporter::metrics::catalogue::{self, Family, Kind};
@@ -31,6 +32,10 @@ fn rendered(snapshot: &Snapshot, format: Format) -> String {
     let credentials = metrics.credentials("default");
     credentials.renewed(Some(UnixMillis::from_secs(1_767_326_645)));
     credentials.failed("timeout");
+    let alerts = metrics.alerts();
+    alerts.configured(&["alertmanager:9093".into()]);
+    alerts.looked(51, 4_950);
+    alerts.sent("alertmanager:9093", Sent::Ok, 51);
     metrics.started(snapshot::NOW);
     metrics.reloaded(None);
     let callback = MessageCallback {

@@ -472,3 +472,29 @@ async fn a_wrong_key_is_told_apart() {
         assert_eq!(error.kind(), kind, "{error}");
     }
 }
+
+#[tokio::test]
+async fn every_video_of_an_incident_is_asked_about() {
+    let vod = Vod::start();
+    let ids: Vec<String> = (0..2_500).map(|n| format!("{n:032}")).collect();
+    vod.emulator.put_media(
+        ids.iter()
+            .map(|id| vod.transcode(id, Outcome::StuckAt(37), None)),
+    );
+    let overdue: Vec<_> = ids
+        .iter()
+        .map(|id| (id.as_str(), Verdict::Unasked))
+        .collect();
+    let book = vod.book(Mode::Peek, &overdue);
+    let (mut driver, ..) = vod.driver(&book);
+    driver.round(Instant::now()).await.unwrap();
+    let unasked =
+        ids.iter()
+            .filter(|id| {
+                book.page.lock().unwrap().overdue.iter().any(|video| {
+                    video.media == MediaKey::of(id) && video.verdict == Verdict::Unasked
+                })
+            })
+            .count();
+    assert_eq!(unasked, 0);
+}

@@ -132,6 +132,10 @@ async fn good_life(
     exporter
         .process
         .line(|line| line.contains("vod_callback") || line.contains("callback configuration"));
+    // With a password.
+    exporter
+        .process
+        .line(|line| line.contains("Alerts are not taken."));
     for path in PAGES {
         let page = told.curl(exporter, path, right);
         assert!(
@@ -256,6 +260,12 @@ async fn no_secret_shows_anywhere() {
     );
     world.emulator.send("a", &upload).unwrap();
     world.emulator.send("a", &format!("{{{TITLE}")).unwrap();
+    let failed = format!(
+        r#"{{"EventType":"TranscodeComplete","Status":"fail","VideoId":"{:032}","EventTime":"{}","ErrorCode":"InternalError"}}"#,
+        8,
+        vod_callback_exporter::clock::now()
+    );
+    world.emulator.send("a", &failed).unwrap();
     let url = &world.url;
     // A bad signature is told with what was signed, by servers that like to talk.
     let refusing = World::new(82, &["b"], 30);
@@ -268,7 +278,8 @@ async fn no_secret_shows_anywhere() {
          queues:\n\
          - {{name: a, mode: consume, forward: {{name: worker}}, \
               vod: {{region: cn-shanghai, endpoint: \"{url}\", requests_per_second: 50}}}}\n\
-         - {{name: b, endpoint: \"{}\"}}\n",
+         - {{name: b, endpoint: \"{0}\"}}\n\
+         alertmanager: {{urls: [\"{0}\"], username: alice, password_file: wrong}}\n",
         refusing.url
     );
     let authority = Authority::new();

@@ -3,13 +3,15 @@
 //! TLS is configured here rather than left to reqwest: reqwest's own default panics without a process-wide provider,
 //! and refuses to start in an image without a CA bundle even if every endpoint is plain http.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,6 +25,15 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// Proxy for all requests. The environment's proxy variables are not looked at.
     pub proxy: Option<Url>,
+}
+
+/// A certificate to show to servers that ask for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// PEM file with the certificate and those that lead from it to its authority.
+    pub certificate: PathBuf,
+    /// PEM file with its private key.
+    pub key: PathBuf,
 }
 
 /// Why there is no client.
@@ -41,6 +52,16 @@ pub enum Error {
     NoCertificate {
         /// The file.
         path: PathBuf,
+    },
+    /// The client's own certificate or key cannot be used.
+    #[error("cannot use the certificate {} with the key {}: {reason}; give PEM files that belong together", certificate.display(), key.display())]
+    Identity {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What is wrong; never a part of the key.
+        reason: String,
     },
     /// The proxy's URL is of no use.
     #[error("cannot use the proxy at {host}: {reason}; give http://HOST:PORT or https://HOST:PORT")]
@@ -61,8 +82,21 @@ impl Options {
     /// A client that follows no redirects (a redirected request would carry a signature to another host) and uses no
     /// proxy but the given one. Request timeouts are the caller's.
     pub fn client(&self) -> Result<reqwest::Client, Error> {
+        self.client_to(None, None)
+    }
+
+    /// The same, which shows a certificate to servers that ask for one, and looks for the host at this address.
+    pub fn client_to(
+        &self,
+        identity: Option<&Identity>,
+        host: Option<(&str, SocketAddr)>,
+    ) -> Result<reqwest::Client, Error> {
+        let tls = match identity {
+            Some(identity) => identity.present(self.trusting()?)?,
+            None => self.tls()?,
+        };
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(self.tls()?)
+            .tls_backend_preconfigured(tls)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
@@ -71,6 +105,9 @@ impl Options {
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .tcp_keepalive(Duration::from_secs(15))
             .user_agent(concat!("vod-callback-exporter/", env!("CARGO_PKG_VERSION")));
+        if let Some((host, address)) = host {
+            builder = builder.resolve(host, address);
+        }
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(parse_proxy(proxy)?);
         }
@@ -81,6 +118,10 @@ impl Options {
 
     /// The TLS policy: ring, TLS 1.2 and later, and the roots of these options.
     pub fn tls(&self) -> Result<ClientConfig, Error> {
+        Ok(self.trusting()?.with_no_client_auth())
+    }
+
+    fn trusting(&self) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
         let roots = match &self.ca_file {
             Some(path) => roots_from_file(path)?,
             None => default_roots(),
@@ -89,8 +130,36 @@ impl Options {
         Ok(ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Client(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth())
+            .with_root_certificates(roots))
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// Whether certificate and key can be read and belong together.
+    pub fn check(&self) -> Result<(), Error> {
+        let builder = Options::default().trusting()?;
+        self.present(builder).map(|_| ())
+    }
+
+    fn present(
+        &self,
+        builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    ) -> Result<ClientConfig, Error> {
+        let refuse = |reason: String| Error::Identity {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            reason,
+        };
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(Iterator::collect)
+            .map_err(|error| refuse(error.to_string()))?;
+        let key =
+            PrivateKeyDer::from_pem_file(&self.key).map_err(|error| refuse(error.to_string()))?;
+        builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| refuse(error.to_string()))
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Reload};
+use crate::alertmanager::Alerting;
 use crate::cli;
 use crate::clock;
 use crate::config::{Config, Quarantine};
@@ -22,6 +23,7 @@ pub struct Loader(Arc<dyn Fn() -> anyhow::Result<Config> + Send + Sync>);
 pub(super) struct Reloader {
     pub(super) loader: Loader,
     pub(super) fleet: Arc<Fleet>,
+    pub(super) alerting: Arc<Alerting>,
     pub(super) admin: Arc<Admin>,
     pub(super) metrics: Arc<Metrics>,
     /// As it was at the start.
@@ -91,6 +93,7 @@ impl Reloader {
             changed,
             unchanged,
         } = self.fleet.apply(config.queues, config.discoveries).await?;
+        self.alerting.apply(config.alertmanager);
         self.admin.expose_bodies(config.quarantine.expose_bodies);
         info!(
             added,

@@ -202,7 +202,7 @@ impl<'a> Accounts<'a> {
     }
 
     /// The secret's source, if it can be read now.
-    fn checked(
+    pub(super) fn checked(
         &self,
         place: &Place,
         source: SecretSource,
@@ -222,7 +222,11 @@ impl<'a> Accounts<'a> {
     }
 
     /// The file of certificates, if it holds some and nothing broken.
-    fn certificates(&self, field: Field<String>, problems: &mut Vec<Problem>) -> Option<Arc<Path>> {
+    pub(super) fn certificates(
+        &self,
+        field: Field<String>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Arc<Path>> {
         let Field::Given(place, path) = field else {
             return None;
         };
@@ -248,7 +252,7 @@ impl<'a> Accounts<'a> {
         None
     }
 
-    fn absolute(&self, path: &Path) -> PathBuf {
+    pub(super) fn absolute(&self, path: &Path) -> PathBuf {
         self.directory.join(path)
     }
 }

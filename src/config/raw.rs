@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::SingleQueue;
+use super::alertmanager;
 use super::endpoint::Endpoint;
 use super::node::{Node, Value, describe_text};
 use super::options::Kind;
@@ -23,6 +24,7 @@ pub(super) struct File {
     pub(super) accounts: Vec<Account>,
     pub(super) defaults: QueueOptions,
     pub(super) queues: Field<Vec<Entry>>,
+    pub(super) alertmanager: Field<alertmanager::Options>,
     pub(super) max_bytes: Field<u64>,
     pub(super) expose_bodies: Field<bool>,
 }
@@ -149,6 +151,8 @@ impl File {
             Field::Invalid => Field::Invalid,
             Field::Absent => Field::Absent,
         };
+        let alertmanager =
+            table.section("alertmanager", "alertmanager", alertmanager::Options::read);
         let mut quarantine = table.table("quarantine", "quarantine");
         let max_bytes = quarantine.bytes("max_bytes");
         let expose_bodies = quarantine.flag("expose_bodies");
@@ -158,6 +162,7 @@ impl File {
             accounts,
             defaults,
             queues,
+            alertmanager,
             max_bytes,
             expose_bodies,
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::Accounts;
+use super::alertmanager;
 use super::forward;
 use super::problem::{Place, Problem};
 use super::raw::{Entry, File, QueueOptions};
@@ -43,6 +44,8 @@ pub(super) fn resolve(file: File, directory: Option<&Path>, problems: &mut Vec<P
             reader.read(entry, &file.defaults, &mut accounts)
         })
         .collect();
+    let alertmanager =
+        alertmanager::Options::resolve(file.alertmanager, &accounts, problems, &mut warnings);
     find_duplicates(&claims, problems);
     forward::find_circles(&resolved, problems, &mut warnings);
     warnings.sort();
@@ -66,6 +69,7 @@ pub(super) fn resolve(file: File, directory: Option<&Path>, problems: &mut Vec<P
             max_bytes: file.max_bytes.value().unwrap_or(QUARANTINE_BYTES),
             expose_bodies: file.expose_bodies.value().unwrap_or(false),
         },
+        alertmanager,
         warnings,
     }
 }

@@ -9,7 +9,7 @@ use super::node::{Node, Value, describe_text, plain};
 use super::options::{ConfigOption, Kind};
 use super::problem::{Place, Problem, nearest};
 use super::schema::Schema;
-use super::value::{MAX_LABELS, parse_bytes, parse_duration};
+use super::value::{MAX_LABELS, MAX_URLS, parse_bytes, parse_duration};
 use crate::ledger::counts::TRANSCODE_BOUNDS;
 use crate::secret::SecretSource;
 
@@ -330,17 +330,30 @@ impl<'p> Table<'p> {
     /// Takes an http or https URL without user name and password.
     pub(super) fn url(&mut self, key: &str) -> Field<Url> {
         self.field(key, |_, value, kind| {
-            let url = match &value {
-                Value::Text(text) => Url::parse(text).ok(),
-                _ => None,
+            read_url(&value).ok_or_else(|| unexpected(&value, kind))
+        })
+    }
+
+    /// Takes a list of such URLs, none of them twice.
+    pub(super) fn urls(&mut self, key: &str) -> Field<Vec<Url>> {
+        self.field(key, |_, value, kind| {
+            let Value::List(items) = value else {
+                return Err(unexpected(&value, kind));
             };
-            let is_fit = |url: &Url| {
-                matches!(url.scheme(), "http" | "https")
-                    && url.has_host()
-                    && url.username().is_empty()
-                    && url.password().is_none()
-            };
-            url.filter(is_fit).ok_or_else(|| unexpected(&value, kind))
+            if !(1..=MAX_URLS).contains(&items.len()) {
+                return Err(format!("found {} items, expected {kind}", items.len()));
+            }
+            let mut urls = Vec::with_capacity(items.len());
+            for item in items {
+                let url = read_url(&item.value).filter(|url| url.query().is_none());
+                let url = url.ok_or_else(|| unexpected(&item.value, kind))?;
+                if urls.contains(&url) {
+                    let found = item.value.describe();
+                    return Err(format!("found {found} twice; remove one"));
+                }
+                urls.push(url);
+            }
+            Ok(urls)
         })
     }
 
@@ -441,6 +454,19 @@ impl<'p> Table<'p> {
         };
         (self.place.key(None, key), node)
     }
+}
+
+/// Reads an http or https URL without user name and password.
+fn read_url(value: &Value) -> Option<Url> {
+    let Value::Text(text) = value else {
+        return None;
+    };
+    Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
 }
 
 /// Reads an endpoint, or tells what is wrong with it.

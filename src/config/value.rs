@@ -51,6 +51,8 @@ pub enum Kind {
     VodEndpoint,
     /// A URL such as this one.
     Url(&'static str),
+    /// A list of URLs such as this one.
+    Urls(&'static str),
     /// A list of texts for labels.
     Labels,
     /// PEM text, which may be a secret.
@@ -69,6 +71,9 @@ pub enum Kind {
 
 /// The most items of [`Kind::Labels`].
 pub(super) const MAX_LABELS: usize = 100;
+
+/// The most items of [`Kind::Urls`].
+pub(super) const MAX_URLS: usize = 16;
 
 const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
@@ -227,6 +232,10 @@ impl fmt::Display for Kind {
                 f.write_str("a URL such as `https://vod.cn-shanghai.aliyuncs.com`")
             }
             Self::Url(example) => write!(f, "a URL such as `{example}`"),
+            Self::Urls(example) => write!(
+                f,
+                "a list of 1 to {MAX_URLS} URLs such as `{example}`, without user name and password"
+            ),
             Self::Labels => write!(f, "a list of at most {MAX_LABELS} texts"),
             Self::Bytes(min, max) => {
                 write!(f, "a size from `{}` to `{}`", bytes(min), bytes(max))

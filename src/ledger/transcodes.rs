@@ -4,6 +4,7 @@
 //! everything enqueued has been seen, never against now, so that a backlog or an outage makes no stall.
 
 mod table;
+mod trouble;
 mod video;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::clock::UnixMillis;
 use crate::vod::event::{Event, EventType, MediaKey, Status};
 use crate::vod::fault::{Fault, fault_of};
 
+pub use self::trouble::{Ailment, Trouble};
 pub use self::video::State;
 
 /// An ended video is remembered so long, so that a late or repeated start event opens nothing.
@@ -104,7 +106,8 @@ impl Transcodes {
         });
     }
 
-    /// VOD lists a video that it transcodes and whose upload may have gone unseen.
+    /// VOD lists a video that it transcodes and whose upload may have gone unseen. One that was created long ago is as good as
+    /// half abandoned: its transcode may be a later one, and nobody has been told of it yet.
     pub(super) fn sweep(
         &mut self,
         media: &MediaKey,
@@ -113,6 +116,7 @@ impl Transcodes {
         counts: &mut Counts,
     ) {
         if self.table.get(media).is_none() {
+            let since = since.max(now.minus(self.settings.abandon_after / 2));
             self.change(media, now, counts, |video| {
                 earliest(&mut video.heard, at(since));
             });
@@ -221,8 +225,7 @@ impl Transcodes {
             (video.overdue, video.verdict, video.stage) = (0, Verdict::Unasked, Stage::Submit);
         }
         self.measure(&mut video, until, counts);
-        let stalled = |video: &Video| video.overdue != 0 && video.verdict == Verdict::Stalled;
-        if stalled(&video) && !stalled(before) {
+        if video.is_stalled() && !before.is_stalled() {
             counts.stalls += 1;
         }
         if video.closed != before.closed {

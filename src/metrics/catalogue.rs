@@ -4,6 +4,7 @@
 //! the two against each other, so that a name exists in one place.
 
 use crate::admin::Refusal;
+use crate::alertmanager::Sent;
 use crate::aliyun::credentials;
 use crate::ledger::EVICTION_TABLES;
 use crate::ledger::counts::{
@@ -257,6 +258,15 @@ families! {
     FORWARDED_MESSAGES "vod_callback_exporter_forwarded_messages_total" Kind::Counter, ["queue" "target" "result"], "sum",
         "Messages offered to the queue that they are passed on to; one that is offered again counts again.",
         "only where a queue has a forward target; all results start at 0";
+    ALERTS_SENT "vod_callback_exporter_alerts_sent_total" Kind::Counter, ["alertmanager" "result"], "sum",
+        "Alerts about single videos sent to Alertmanager, resolved ones included; one that is sent again counts again.",
+        "only where `alertmanager` is configured; all results start at 0";
+    ALERTS_ACTIVE "vod_callback_exporter_alerts_active" Kind::Gauge, [], "max",
+        "Alerts about single videos that fire now, the one that stands for all others included.",
+        "only where `alertmanager` is configured";
+    ALERTS_SUPPRESSED "vod_callback_exporter_alerts_suppressed_total" Kind::Counter, [], "max",
+        "Videos that had to do without an alert of their own because too many were firing: the sum of all rises of their number.",
+        "only where `alertmanager` is configured; starts at 0";
     QUARANTINED_MESSAGES "vod_callback_exporter_quarantined_messages" Kind::Gauge, [], "max",
         "Messages kept in quarantine now: undecodable, or refused for good by a forward target.",
         "always present";
@@ -427,11 +437,23 @@ pub const LABELS: &[Label] = &[
     Label {
         name: "result",
         meaning: "whether the objective was met (`good`, `bad`), or what became of a message that is passed on: taken, \
-                  refused for good, or to be offered again; or how a reload ended (`success`, `failure`)",
+                  refused for good, or to be offered again; or how a reload ended (`success`, `failure`); or what became of \
+                  alerts: taken (`ok`), partly refused for good (`rejected`), or to be sent again (`failed`)",
         values: || {
             let videos_and_messages = OBJECTIVE_RESULTS.into_iter().chain(FORWARD_RESULTS);
-            videos_and_messages.chain(RELOAD_RESULTS).collect()
+            let mut values: Vec<_> = videos_and_messages.chain(RELOAD_RESULTS).collect();
+            for result in Sent::ALL.map(Sent::as_str) {
+                if !values.contains(&result) {
+                    values.push(result);
+                }
+            }
+            values
         },
+    },
+    Label {
+        name: "alertmanager",
+        meaning: "host and port of an Alertmanager, from its URL in the configuration",
+        values: Vec::new,
     },
     Label {
         name: "version",

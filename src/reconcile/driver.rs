@@ -26,8 +26,9 @@ const ROUND: Duration = Duration::from_secs(10);
 const SURVEY: Duration = Duration::from_mins(5);
 /// After a refusal that will not pass by itself.
 const REFUSED: Duration = Duration::from_mins(5);
-/// At most so many overdue videos of a queue are looked at in a round.
-const MAX_OVERDUE: usize = 2_000;
+/// At most so many overdue videos of a queue, the oldest, are looked at in a round: more than VOD's rate lets us ask about
+/// between two looks at the same one.
+const MAX_OVERDUE: usize = 50_000;
 /// At most so many pages a sweep; VOD lists 5,000 videos at most.
 const MAX_PAGES: u32 = 50;
 

@@ -193,7 +193,7 @@ pub(crate) async fn exporter(config: Config) -> App {
     exporter_with(config, None).await
 }
 
-async fn exporter_with(config: Config, state: Option<StateOptions>) -> App {
+pub(crate) async fn exporter_with(config: Config, state: Option<StateOptions>) -> App {
     let options = Options {
         listen_address: "127.0.0.1:0".parse().unwrap(),
         web_config: None,

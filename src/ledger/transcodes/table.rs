@@ -100,6 +100,20 @@ impl Table {
             .filter_map(|(_, slot)| video(&self.slab, *slot))
     }
 
+    /// Open videos whose wait began at `from` or later, the oldest first.
+    pub(super) fn by_age_from(&self, from: Seconds) -> impl Iterator<Item = &Video> {
+        self.by_age
+            .range((from, Slot::MIN)..)
+            .filter_map(|(_, slot)| video(&self.slab, *slot))
+    }
+
+    /// Videos that are not open and are forgotten at `from` or later.
+    pub(super) fn ended_by_wake(&self, from: Seconds) -> impl Iterator<Item = &Video> {
+        self.ended
+            .range((from, Slot::MIN)..)
+            .filter_map(|(_, slot)| video(&self.slab, *slot))
+    }
+
     fn find(&self, media: &MediaKey) -> Option<Slot> {
         let hash = self.hasher.hash_one(media);
         let is_it =

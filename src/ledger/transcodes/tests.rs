@@ -120,6 +120,13 @@ impl Queue {
         self.transcodes.summary().stalled
     }
 
+    fn troubles(&self, failed_since: i64) -> Vec<(Ailment, i64)> {
+        self.transcodes
+            .troubles(secs(failed_since))
+            .map(|trouble| (trouble.ailment, trouble.since.0 / 1000))
+            .collect()
+    }
+
     fn overdue(&self, verdict: Verdict) -> u64 {
         self.transcodes.summary().overdue[verdict.index()]
     }
@@ -278,6 +285,46 @@ fn a_start_after_its_own_event_opens_no_run_without_end() {
 }
 
 #[test]
+fn a_stalled_video_is_in_trouble_since_its_deadline_until_it_ends() {
+    let queue = Queue::new().learn(&[
+        upload(),
+        analysis(Status::Success, UPLOAD + 10),
+        stream(Status::Success, UPLOAD + 20, UPLOAD + 60),
+    ]);
+    assert_eq!(queue.troubles(0), []);
+    let queue = queue.seen_until(UPLOAD + 5_000);
+    let since = UPLOAD + 900 + 120;
+    let stalled = (Ailment::Stalled(Stage::Transcode), since);
+    assert_eq!(queue.troubles(UPLOAD + 5_000), [stalled]);
+    let ended = end(
+        vec![output(Status::Success, UPLOAD + 20, UPLOAD + 60)],
+        UPLOAD + 6_000,
+    );
+    assert_eq!(queue.learn(&[ended]).troubles(0), []);
+}
+
+#[test]
+fn a_failure_is_trouble_for_a_while_or_until_a_good_run_and_never_the_uploaders() {
+    let run = |status, at| end(vec![output(status, at - 60, at)], at);
+    let failed_at = UPLOAD + 100;
+    let queue = || Queue::new().learn(&[upload(), run(Status::Fail, failed_at)]);
+    let failed = [(Ailment::Failed, failed_at)];
+    assert_eq!(queue().troubles(failed_at - 1), failed);
+    assert_eq!(queue().troubles(failed_at), [], "its time is over");
+
+    let again = stream(Status::Success, failed_at + 50, failed_at + 90);
+    let queue = queue().learn(&[again]);
+    assert_eq!(queue.troubles(0), failed, "a new run is not yet a good one");
+    let queue = queue.learn(&[run(Status::Success, failed_at + 120)]);
+    assert_eq!(queue.troubles(0), []);
+
+    let mut event = run(Status::Fail, failed_at);
+    event.error = ErrorCode::from_vendor("InvalidParameter.ResourceContentBad");
+    assert_eq!(fault_of(event.event_type, event.error), Fault::Source);
+    assert_eq!(Queue::new().learn(&[upload(), event]).troubles(0), []);
+}
+
+#[test]
 fn an_ended_video_is_remembered_for_a_day() {
     let queue = Queue::new().learn(&[upload(), end(Vec::new(), UPLOAD + 20)]);
     let queue = queue.seen_until(UPLOAD + 24 * 3_600);
@@ -325,6 +372,24 @@ fn where_vod_can_be_asked_its_word_decides() {
     )]);
     assert_eq!(late.state(), Some(State::Done), "a callback after all");
     assert_eq!(late.transcodes.summary().in_flight, 0);
+}
+
+#[test]
+fn an_old_video_that_vod_still_transcodes_is_asked_about_before_it_is_abandoned() {
+    let mut queue = Queue::with(TranscodeSettings {
+        reconciled: true,
+        ..TranscodeSettings::default()
+    });
+    let now = secs(UPLOAD + 60 * 3600);
+    queue
+        .transcodes
+        .sweep(&media(1), secs(UPLOAD), now, &mut queue.counts);
+    queue.transcodes.expire(now, now, &mut queue.counts);
+    assert_eq!(queue.overdue(Verdict::Unasked), 1);
+    assert_eq!(queue.counts.closed[Verdict::Abandoned.index()], 0);
+    let later = secs(UPLOAD + 85 * 3600);
+    queue.transcodes.expire(later, later, &mut queue.counts);
+    assert_eq!(queue.counts.closed[Verdict::Abandoned.index()], 1);
 }
 
 #[test]

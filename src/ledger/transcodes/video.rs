@@ -180,6 +180,18 @@ impl Video {
         self.last_start != 0
     }
 
+    /// Whether it is said to be stalled. Of an ended video this tells how it was before.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.overdue != 0 && self.verdict == Verdict::Stalled
+    }
+
+    /// Whether its last run failed by no fault of the uploaded file, and nothing was heard of a good one since.
+    pub(super) fn has_failed(&self) -> bool {
+        self.outcome == Some(Outcome::Fail)
+            && self.closed <= self.ended
+            && !self.marks.has(Marks::DELETED)
+    }
+
     pub(super) fn state(&self) -> State {
         if self.marks.has(Marks::DELETED) {
             return State::Deleted;

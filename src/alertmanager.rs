@@ -1,0 +1,188 @@
+//! Per-video alerts, sent to Alertmanager by its API v2.
+//!
+//! [`alerts`] knows which alerts are firing, [`outbox`] what one Alertmanager has to be told of them, [`client`] how it is
+//! told, [`targets`] where all of them are. What is firing is derived anew every few seconds from committed state, so that a
+//! restart goes on where the process before ended; nobody waits for an Alertmanager, which is told what is true when it can
+//! be reached, and nothing of what was.
+
+pub mod alerts;
+pub mod client;
+pub mod outbox;
+pub mod targets;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use self::alerts::{Book, FAILED_FOR, Round};
+use crate::clock::UnixMillis;
+use crate::config::AlertmanagerConfig;
+use crate::ledger::troubles::Troubles;
+
+/// Between two looks at what is firing: an alert is sent so long after its cause is committed, at most.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Where alerts come from.
+pub trait Source: Send + Sync + 'static {
+    /// The time by which alerts begin and end.
+    fn now(&self) -> UnixMillis;
+
+    /// What is wrong with single videos.
+    fn troubles(&self, failed_since: UnixMillis) -> Troubles;
+}
+
+/// Who counts what becomes of alerts.
+pub trait Observer: Send + Sync + 'static {
+    /// These Alertmanagers are told from now on, and no others; none where alerts are off.
+    fn configured(&self, alertmanagers: &[Arc<str>]);
+
+    /// So many alerts fire, and so many more videos had to do without one of their own since the last call.
+    fn looked(&self, active: usize, newly_suppressed: usize);
+
+    /// A call with so many alerts ended.
+    fn sent(&self, alertmanager: &str, result: Sent, alerts: usize);
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// They were taken.
+    Ok,
+    /// At least one of them was refused for good; those that are right are taken all the same.
+    Rejected,
+    /// None of them is known to be taken: they are sent again.
+    Failed,
+}
+
+/// Sends alerts, or none where it is not configured.
+pub struct Alerting {
+    source: Arc<dyn Source>,
+    observer: Arc<dyn Observer>,
+    seed: u64,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    config: AlertmanagerConfig,
+    cancelled: CancellationToken,
+    tracker: TaskTracker,
+}
+
+// === impl Sent ===
+
+impl Sent {
+    /// All of them, in the order of their labels.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Rejected, Self::Failed];
+
+    /// Value of the label `result`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+// === impl Alerting ===
+
+impl Alerting {
+    /// Sends nothing yet.
+    pub fn new(source: Arc<dyn Source>, observer: Arc<dyn Observer>, seed: u64) -> Self {
+        Self {
+            source,
+            observer,
+            seed,
+            running: Mutex::default(),
+        }
+    }
+
+    /// Sends by this config from now on. The same one changes nothing; another starts anew, which Alertmanager does not
+    /// notice, as a restart of the process.
+    pub fn apply(&self, config: Option<AlertmanagerConfig>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.as_ref().map(|running| &running.config) == config.as_ref() {
+            return;
+        }
+        if let Some(before) = running.take() {
+            before.cancelled.cancel();
+        }
+        let names: Vec<Arc<str>> = config
+            .iter()
+            .flat_map(|config| &config.urls)
+            .map(targets::name)
+            .collect();
+        self.observer.configured(&names);
+        *running = config.map(|config| self.start(config));
+    }
+
+    /// Ends all calls. Alerts are not resolved: what is wrong stays wrong while nobody looks.
+    pub async fn stop(&self) {
+        let running = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(running) = running {
+            running.cancelled.cancel();
+            running.tracker.close();
+            running.tracker.wait().await;
+        }
+    }
+
+    fn start(&self, config: AlertmanagerConfig) -> Running {
+        let (cancelled, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let (rounds, published) = watch::channel(Arc::new(Round::default()));
+        for url in &config.urls {
+            info!(alertmanager = %targets::name(url), "Alerts are sent.");
+            let target = targets::Target::new(
+                url.clone(),
+                &config,
+                Arc::clone(&self.source),
+                Arc::clone(&self.observer),
+                self.seed,
+            );
+            tracker.spawn(target.run(published.clone(), cancelled.clone(), tracker.clone()));
+        }
+        let (source, observer) = (Arc::clone(&self.source), Arc::clone(&self.observer));
+        tracker.spawn(look(source, observer, rounds, cancelled.clone()));
+        Running {
+            config,
+            cancelled,
+            tracker,
+        }
+    }
+}
+
+/// Publishes what fires, again and again.
+async fn look(
+    source: Arc<dyn Source>,
+    observer: Arc<dyn Observer>,
+    rounds: watch::Sender<Arc<Round>>,
+    cancelled: CancellationToken,
+) {
+    let mut book = Book::default();
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = cancelled.cancelled() => return,
+            _ = looks.tick() => {}
+        }
+        let now = source.now();
+        let (round, newly_suppressed) = book.look(source.troubles(now.minus(FAILED_FOR)), now);
+        observer.looked(round.firing.len(), newly_suppressed);
+        rounds.send_replace(Arc::new(round));
+    }
+}
+
+impl std::fmt::Debug for Alerting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Alerting").finish_non_exhaustive()
+    }
+}

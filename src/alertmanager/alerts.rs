@@ -1,0 +1,222 @@
+//! Which alerts fire. Sans-I/O: what is wrong with videos comes in, alerts come out.
+//!
+//! Labels never change while an alert fires, and neither does its start, so that replicas and restarts make the same alert.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::UnixMillis;
+use crate::ledger::snapshot::QueueIdentity;
+use crate::ledger::transcodes::{Ailment, Trouble};
+use crate::ledger::troubles::Troubles;
+use crate::ledger::verdict::Stage;
+use crate::vod::event::MediaKey;
+
+/// Alerts about single videos at a time; the others share one more.
+pub const CAP: usize = 50;
+/// For how long a failed transcode fires: nobody repairs it by waiting.
+pub const FAILED_FOR: Duration = Duration::from_hours(1);
+
+/// What tells two alerts apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// About one video.
+    Video {
+        /// Configured id of its queue.
+        queue: Arc<str>,
+        /// Which video.
+        media: MediaKey,
+        /// What is wrong with it.
+        ailment: Ailment,
+    },
+    /// About all videos that have no alert of their own.
+    Suppressed,
+}
+
+/// An alert as Alertmanager knows it, less its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    /// Its identity; no value is empty.
+    pub labels: BTreeMap<&'static str, String>,
+    /// For whoever reads it.
+    pub annotations: BTreeMap<&'static str, String>,
+    /// Since when it fires.
+    #[serde(serialize_with = "crate::alertmanager::outbox::as_text")]
+    pub starts_at: UnixMillis,
+}
+
+/// What is firing at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// The alerts.
+    pub firing: BTreeMap<Key, Arc<Alert>>,
+    /// The queues of which that is known. An alert of another queue neither fires nor is over.
+    pub queues: BTreeSet<Arc<str>>,
+}
+
+/// Remembers who has an alert of his own.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    firing: BTreeMap<Key, Arc<Alert>>,
+    suppressed: usize,
+    /// Since when the summary fires.
+    suppressed_since: Option<UnixMillis>,
+}
+
+// === impl Key ===
+
+impl Key {
+    fn of(identity: &QueueIdentity, trouble: &Trouble) -> Self {
+        Self::Video {
+            queue: Arc::clone(&identity.id),
+            media: trouble.media.clone(),
+            ailment: trouble.ailment,
+        }
+    }
+}
+
+// === impl Round ===
+
+impl Round {
+    /// Whether it is known that the alert does not fire.
+    pub fn is_over(&self, key: &Key) -> bool {
+        let known = match key {
+            Key::Video { queue, .. } => self.queues.contains(queue),
+            Key::Suppressed => true,
+        };
+        known && !self.firing.contains_key(key)
+    }
+}
+
+// === impl Book ===
+
+impl Book {
+    /// The alerts that follow from `troubles`, and how many more videos do without one of their own than before.
+    ///
+    /// A video that has an alert keeps it; free places go to those who wait longest, so that the choice is the same after a
+    /// restart.
+    pub fn look(&mut self, troubles: Troubles, now: UnixMillis) -> (Round, usize) {
+        let Troubles { queues, videos } = troubles;
+        let total = videos.len();
+        let (mut firing, mut others) = (BTreeMap::new(), Vec::new());
+        for (identity, trouble) in videos {
+            let key = Key::of(&identity, &trouble);
+            match self.firing.get(&key) {
+                // Made anew only where it began anew, so that nothing of it changes.
+                Some(alert) if alert.starts_at == trouble.since => {
+                    firing.insert(key, Arc::clone(alert));
+                }
+                Some(_) => {
+                    firing.insert(key, Arc::new(Alert::about(&identity, &trouble)));
+                }
+                None => others.push((trouble.since, key, identity, trouble)),
+            }
+        }
+        others.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let free = CAP.saturating_sub(firing.len());
+        let first_suppressed = others.get(free).map(|(since, ..)| *since);
+        for (_, key, identity, trouble) in others.into_iter().take(free) {
+            firing.insert(key, Arc::new(Alert::about(&identity, &trouble)));
+        }
+        self.firing.clone_from(&firing);
+
+        let suppressed = total.saturating_sub(firing.len());
+        let newly_suppressed = suppressed.saturating_sub(self.suppressed);
+        self.suppressed = suppressed;
+        self.suppressed_since =
+            first_suppressed.map(|since| self.suppressed_since.unwrap_or(since.min(now)));
+        if let Some(since) = self.suppressed_since {
+            let summary = Alert::summary(suppressed, total, since);
+            firing.insert(Key::Suppressed, Arc::new(summary));
+        }
+        (Round { firing, queues }, newly_suppressed)
+    }
+}
+
+// === impl Alert ===
+
+impl Alert {
+    fn about(queue: &QueueIdentity, trouble: &Trouble) -> Self {
+        let (name, stage) = match trouble.ailment {
+            Ailment::Stalled(stage) => ("VodTranscodeStalled", stage),
+            Ailment::Failed => ("VodTranscodeFailed", Stage::Transcode),
+        };
+        let (video, id, since) = (&trouble.media, &queue.id, trouble.since);
+        let (summary, description) = match trouble.ailment {
+            Ailment::Stalled(Stage::Submit) => (
+                "The transcode of a video has not been submitted",
+                format!(
+                    "Video {video} of queue {id} was uploaded, and no transcode of it has begun; its deadline passed at \
+                     {since}. Look at its template group and workflow in the VOD console, and submit it anew."
+                ),
+            ),
+            Ailment::Stalled(Stage::Transcode) => (
+                "The transcode of a video makes no progress",
+                format!(
+                    "Video {video} of queue {id} is being transcoded without an end; its deadline passed at {since}. Look at \
+                     its jobs in the VOD console, and submit it anew if they do not move."
+                ),
+            ),
+            Ailment::Failed => (
+                "The transcode of a video has failed",
+                format!(
+                    "The transcode of video {video} of queue {id} failed at {since}, and the uploaded file is not to blame. \
+                     Look at the error of its jobs and submit it anew. This alert ends with a good run, or after an hour."
+                ),
+            ),
+        };
+        let region = match &*queue.region {
+            "" => String::new(),
+            region => format!(" --region {region}"),
+        };
+        Self {
+            labels: BTreeMap::from([
+                ("alertname", name.to_owned()),
+                ("queue", id.to_string()),
+                ("severity", "warning".to_owned()),
+                ("stage", stage.as_str().to_owned()),
+                ("video_id", video.to_string()),
+            ]),
+            annotations: BTreeMap::from([
+                ("summary", summary.to_owned()),
+                ("description", description),
+                ("waiting_since", trouble.started.to_string()),
+                (
+                    "ask_vod",
+                    format!("aliyun vod GetTranscodeSummary --VideoIds {video}{region}"),
+                ),
+            ]),
+            starts_at: since,
+        }
+    }
+
+    fn summary(suppressed: usize, total: usize, since: UnixMillis) -> Self {
+        Self {
+            labels: BTreeMap::from([
+                ("alertname", "VodTranscodeAlertsSuppressed".to_owned()),
+                ("severity", "warning".to_owned()),
+            ]),
+            annotations: BTreeMap::from([
+                (
+                    "summary",
+                    "More videos are in trouble than have an alert of their own".to_owned(),
+                ),
+                (
+                    "description",
+                    format!(
+                        "{total} videos are stalled or failed, and {suppressed} of them have no alert of their own. \
+                         `vod-callback-exporter transcodes` and /api/v1/transcodes?state=stalled list the stalled ones."
+                    ),
+                ),
+            ]),
+            starts_at: since,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

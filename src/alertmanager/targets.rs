@@ -1,0 +1,217 @@
+//! Where the Alertmanagers are: every address of every URL, looked up again and again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use url::{Host, Url};
+
+use super::alerts::Round;
+use super::client::{Client, Peer};
+use super::outbox::Outbox;
+use super::{Observer, Sent, Source};
+use crate::config::AlertmanagerConfig;
+use crate::mns::retry::Backoff;
+use crate::outage::{Outage, Say};
+
+/// Between two lookups of a name.
+const AGAIN: Duration = Duration::from_secs(30);
+/// The same while it leads nowhere.
+const SOON: Duration = Duration::from_secs(5);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of one name: a cluster of Alertmanagers is far smaller.
+const MAX_ADDRESSES: usize = 16;
+
+/// All Alertmanagers behind one URL.
+pub struct Target {
+    url: Url,
+    name: Arc<str>,
+    config: AlertmanagerConfig,
+    source: Arc<dyn Source>,
+    observer: Arc<dyn Observer>,
+    seed: u64,
+    /// Who is told, and how to end that.
+    peers: BTreeMap<SocketAddr, CancellationToken>,
+    outage: Outage,
+}
+
+/// Host and port: what labels and the log call an Alertmanager.
+pub fn name(url: &Url) -> Arc<str> {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    Arc::from(format!("{host}:{port}"))
+}
+
+/// The addresses to use of those that a name leads to. Of a name with addresses of both families it is the family that the
+/// resolver prefers: the other often leads nowhere, and to the same servers at best.
+fn choose(found: impl IntoIterator<Item = SocketAddr>) -> BTreeSet<SocketAddr> {
+    let mut found = found.into_iter().peekable();
+    let is_ipv4 = found.peek().is_some_and(SocketAddr::is_ipv4);
+    found
+        .filter(|address| address.is_ipv4() == is_ipv4)
+        .take(MAX_ADDRESSES)
+        .collect()
+}
+
+// === impl Target ===
+
+impl Target {
+    /// The Alertmanagers behind `url`, none of which is known yet.
+    pub fn new(
+        url: Url,
+        config: &AlertmanagerConfig,
+        source: Arc<dyn Source>,
+        observer: Arc<dyn Observer>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            name: name(&url),
+            url,
+            config: config.clone(),
+            source,
+            observer,
+            seed,
+            peers: BTreeMap::new(),
+            outage: Outage::default(),
+        }
+    }
+
+    /// Tells each of them what fires, until cancelled.
+    pub async fn run(
+        mut self,
+        rounds: watch::Receiver<Arc<Round>>,
+        cancelled: CancellationToken,
+        tracker: TaskTracker,
+    ) {
+        loop {
+            let found = tokio::select! {
+                () = cancelled.cancelled() => return,
+                found = self.look_up() => found,
+            };
+            let error = found.as_ref().err().cloned();
+            match found {
+                Ok(addresses) => self.follow(&addresses, &rounds, &cancelled, &tracker),
+                // Nobody else tells of what is not sent.
+                Err(_) if self.peers.is_empty() => {
+                    let firing = rounds.borrow().firing.len();
+                    self.observer.sent(&self.name, Sent::Failed, firing);
+                }
+                Err(_) => {}
+            }
+            let pause = if error.is_some() { SOON } else { AGAIN };
+            self.note(error);
+            tokio::select! {
+                () = cancelled.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn look_up(&self) -> Result<BTreeSet<SocketAddr>, String> {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        let name = match self.url.host() {
+            Some(Host::Ipv4(ip)) => return Ok(BTreeSet::from([(ip, port).into()])),
+            Some(Host::Ipv6(ip)) => return Ok(BTreeSet::from([(ip, port).into()])),
+            Some(Host::Domain(name)) => name,
+            None => return Err("the URL has no host".to_owned()),
+        };
+        let lookup = tokio::net::lookup_host((name, port));
+        let addresses = match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
+            Ok(Ok(found)) => choose(found),
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
+        };
+        if addresses.is_empty() {
+            return Err("the name has no address".to_owned());
+        }
+        Ok(addresses)
+    }
+
+    /// Begins to tell those that are new, and ends with those that are gone.
+    fn follow(
+        &mut self,
+        addresses: &BTreeSet<SocketAddr>,
+        rounds: &watch::Receiver<Arc<Round>>,
+        cancelled: &CancellationToken,
+        tracker: &TaskTracker,
+    ) {
+        self.peers.retain(|address, peer| {
+            let stays = addresses.contains(address);
+            if !stays {
+                info!(alertmanager = %self.name, %address, "An Alertmanager is gone.");
+                peer.cancel();
+            }
+            stays
+        });
+        for address in addresses {
+            if self.peers.contains_key(address) {
+                continue;
+            }
+            let peer = Peer {
+                name: Arc::clone(&self.name),
+                client: Client::new(self.url.clone(), *address, self.config.clone()),
+                outbox: Outbox::new(self.config.resend),
+                source: Arc::clone(&self.source),
+                observer: Arc::clone(&self.observer),
+                backoff: Backoff::new(fastrand::Rng::with_seed(self.seed)),
+                not_before: None,
+                outage: Outage::default(),
+            };
+            let ending = cancelled.child_token();
+            tracker.spawn(peer.run(rounds.clone(), ending.clone()));
+            self.peers.insert(*address, ending);
+        }
+    }
+
+    /// The one place where failed lookups are logged.
+    fn note(&mut self, error: Option<String>) {
+        let kind = error.as_ref().map(|_| "lookup");
+        match self.outage.note(kind, Instant::now()) {
+            Some(Say::Fails(lasting)) => warn!(
+                alertmanager = %self.name,
+                known_addresses = self.peers.len(),
+                lasting_seconds = lasting.as_secs(),
+                error = error.unwrap_or_default(),
+                "An Alertmanager's name cannot be looked up: the addresses known before are kept. Check the name."
+            ),
+            Some(Say::Works(lasted)) => info!(
+                alertmanager = %self.name,
+                lasted_seconds = lasted.as_secs(),
+                "An Alertmanager's name can be looked up again."
+            ),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_both_families_the_first_one_is_used() {
+        let all = ["10.0.0.1:9093", "[fd00::1]:9093", "10.0.0.2:9093"];
+        let all = all.map(|address| address.parse::<SocketAddr>().unwrap());
+        assert_eq!(choose(all), BTreeSet::from([all[0], all[2]]));
+        assert_eq!(choose(all.into_iter().skip(1)), BTreeSet::from([all[1]]));
+    }
+
+    #[test]
+    fn the_name_is_host_and_port() {
+        for (url, expected) in [
+            (
+                "http://alertmanager.monitoring/path",
+                "alertmanager.monitoring:80",
+            ),
+            ("https://[::1]:9093", "[::1]:9093"),
+        ] {
+            assert_eq!(&*name(&url.parse().unwrap()), expected);
+        }
+    }
+}
