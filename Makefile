@@ -38,8 +38,9 @@ lint: ## formatting, clippy, rustdoc, shell scripts, licences; warnings are erro
 bench: ## benchmarks; method and results are in docs/performance.md
 	EXPORTER="$$(scripts/release | tail -1)"; export EXPORTER; cargo bench --benches
 
-docs: ## write the generated pages under docs/ anew, then build the API documentation
+docs: ## write the generated pages under docs/ and the dashboards anew, then build the API documentation
 	UPDATE_DOCS=1 cargo test --quiet --tests documentation
+	python3 dashboards/source
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS each

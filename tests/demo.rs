@@ -21,7 +21,7 @@ use scrape::Scrape;
 use world::until_asked;
 
 /// What the screen promises, with the series that tell of it.
-const PROMISED: [(&str, &[&str]); 5] = [
+const PROMISED: [(&str, &[&str]); 6] = [
     ("events", &["vod_events_total"]),
     ("failures", &["vod_event_failures_total"]),
     ("latency", &["vod_event_delivery_seconds_count"]),
@@ -33,6 +33,10 @@ const PROMISED: [(&str, &[&str]); 5] = [
         ],
     ),
     ("redelivery", &["mns_message_redeliveries_total"]),
+    (
+        "transcodes",
+        &["vod_playable_objective_total", "vod_reconciliations_total"],
+    ),
 ];
 /// Within a minute, says the screen.
 const PROMISE: Duration = Duration::from_mins(1);

@@ -15,8 +15,9 @@ use tracing::info;
 use crate::app::{self, App};
 use crate::cli::ListenAddress;
 use crate::commands::block_on;
-use crate::config::{AccountConfig, Config, Endpoint, Quarantine, QueueConfig};
+use crate::config::{AccountConfig, Config, Endpoint, Quarantine, QueueConfig, VodConfig};
 use crate::emulator::scenario::{Platform, Settings, driver};
+use crate::emulator::vod::CallbackSettings;
 use crate::emulator::{AttributesPatch, DeadLetterPolicy, Handle, Options, Server};
 use crate::ledger::{Mode, Role};
 use crate::signals::Signals;
@@ -35,6 +36,10 @@ const MAX_RECEIVE_COUNT: u32 = 4;
 const VISIBILITY_TIMEOUT_SECS: u32 = 4;
 /// Short, so that one sees something soon; a real queue is read once a minute.
 const TICK: Duration = Duration::from_secs(5);
+/// Granted to a transcode, and the objective for being playable: short for the same reason.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// VOD's region; that of a loopback MNS is unknown.
+const VOD_REGION: &str = "cn-shanghai";
 
 /// Flags of `demo`.
 #[derive(Debug, clap::Args)]
@@ -77,6 +82,13 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     let emulator = server.handle();
     let told = Arc::clone(&platform);
     emulator.tell_truth(move || driver::truth(&told));
+    emulator.set_callback(CallbackSettings {
+        callback_type: "MNS".to_owned(),
+        event_type_list: "ALL".to_owned(),
+        mns_endpoint: url.clone(),
+        mns_queue_name: OWN.to_owned(),
+        ..CallbackSettings::default()
+    });
 
     let ending = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -156,9 +168,21 @@ fn config(url: &str) -> anyhow::Result<Config> {
         queue.tick = TICK;
         queue
     };
+    let mut own = queue(OWN, Mode::Consume, Role::Callback);
+    own.settings.transcodes.base = DEADLINE;
+    own.settings.transcodes.factor_millis = 500;
+    own.settings.transcodes.playable_objective = DEADLINE;
+    own.settings.transcodes.reconciled = true;
+    own.vod = Some(VodConfig {
+        region: VOD_REGION.into(),
+        endpoint: Some(endpoint.url().clone()),
+        app_id: None,
+        no_transcode_template_groups: Vec::new(),
+        requests_per_second: 1.0,
+    });
     Ok(Config {
         queues: vec![
-            queue(OWN, Mode::Consume, Role::Callback),
+            own,
             queue(SHARED, Mode::Peek, Role::Callback),
             queue(DEAD_LETTERS, Mode::Peek, Role::DeadLetter),
         ],
@@ -192,6 +216,7 @@ Within a minute all of these move:
   latency       curl -s {address}/metrics | grep -E '^(vod_event_delivery|mns_message_wait|vod_stream_transcode)_seconds_(sum|count)'
   backlog       curl -s {address}/metrics | grep -E '^mns_queue_(messages|oldest|progress)'
   redelivery    curl -s {address}/metrics | grep -E '^mns_(message_redeliveries_total|queue_dequeue_count_max)'
+  transcodes    curl -s {address}/metrics | grep -E '^vod_(transcodes_|playable_|callbacks_|reconciliations_)' | grep -v ' 0$'
 
 --log.level=info shows what is logged. Ctrl-C ends all.
 

@@ -1,0 +1,320 @@
+"""Transcodes: how far videos get, how long it takes, and why some do not arrive."""
+
+from grafana import (
+    BAD,
+    CALM,
+    COUNT,
+    GOOD,
+    MUTED,
+    PER_MINUTE,
+    SECONDS,
+    SHARE,
+    WARN,
+    Board,
+    Column,
+    bars,
+    heatmap,
+    lines,
+    question,
+    stat,
+    table,
+)
+from promql import (
+    RANGE,
+    age,
+    buckets,
+    counted,
+    highest,
+    increase,
+    lowest,
+    per_minute,
+    quantile,
+    rate,
+    share,
+    total,
+    worst,
+)
+
+EVENTS = "vod_events_total"
+FAULTS = "vod_event_faults_total"
+PLAYABLE = "vod_time_to_playable_seconds"
+STREAMS = "vod_stream_transcodes_total"
+STREAM = "vod_stream_transcode_seconds"
+TRANSCODE = "vod_transcode_seconds"
+INGESTS = "FileUploadComplete|UploadByURLComplete|AddLiveRecordVideoComplete|ProduceMediaComplete"
+VERDICT_COLORS = {
+    "unasked": MUTED,
+    "waiting": CALM,
+    "slow": WARN,
+    "stalled": BAD,
+    "unknown": "purple",
+    "callback_lost": "yellow",
+    "done_unseen": "dark-green",
+    "not_transcoded": "dark-blue",
+    "deleted": "dark-purple",
+    "in_review": "dark-yellow",
+}
+
+
+def board():
+    board = Board("vod-transcodes", "How far videos get, how long it takes, and why some do not arrive.")
+    board.line(
+        3,
+        question("How far do videos get?", "Counts of the shown time, from upload to playable."),
+        question("How long does it take?", "From upload to the first good stream; transcodes by definition."),
+        question("Are videos stuck, and why?", "Past their deadline, and what VOD says of them."),
+        question("Why do transcodes fail?", "How many do, whose fault it is, and the error codes."),
+    )
+    board.line(4, *arrivals(), *times(), *late(), *failures())
+    board.line(9, funnel(), durations(), verdicts(), codes())
+    board.section("Durations")
+    board.line(9, *distributions())
+    board.section("Output streams")
+    board.line(9, *streams())
+    board.section("Questions to VOD")
+    board.line(9, *reconciliation())
+    return board
+
+
+def uploads(function="increase"):
+    ingested = counted(function, EVENTS, f'event_type=~"{INGESTS}"', 'status="success"', window=RANGE)
+    return total(ingested)
+
+
+def ended(status):
+    return increase(f"{TRANSCODE}_count", f'status="{status}"')
+
+
+def arrivals():
+    yield stat(
+        "Uploads",
+        "Videos of the shown time: uploaded, pulled from a URL, recorded live or produced. In peek a part of them.",
+        uploads(),
+        decimals=0,
+        no_value="no event yet",
+    )
+    yield stat(
+        "All good",
+        "Share of the transcodes that ended in the shown time with every stream good. Only in consume.",
+        share(ended("success"), increase(f"{TRANSCODE}_count")),
+        unit=SHARE,
+        decimals=1,
+        steps=[BAD, (0.8, WARN), (0.95, GOOD)],
+        no_value="none ended",
+    )
+
+
+def times():
+    yield stat(
+        "p50",
+        "Half of the videos of the shown time were playable sooner. Only in consume.",
+        quantile(0.5, PLAYABLE, window=RANGE),
+        unit=SECONDS,
+        no_value="no video yet",
+    )
+    yield stat(
+        "p95",
+        "19 of 20 videos of the shown time were playable sooner. Only in consume.",
+        quantile(0.95, PLAYABLE, window=RANGE),
+        unit=SECONDS,
+        runbook="VodPlayableBudgetBurnsFast",
+        no_value="no video yet",
+    )
+
+
+def late():
+    yield stat(
+        "Stalled now",
+        """Videos past their deadline that make no progress; /api/v1/transcodes names them. Needs consume, or a queue
+        for which VOD is asked.""",
+        total(highest("vod_transcodes_stalled", by="queue, stage")),
+        steps=[GOOD, (1, BAD)],
+        runbook="VodTranscodesStalled",
+        no_value="not known in peek",
+    )
+    yield stat(
+        "Oldest",
+        "How long the oldest transcode that has not ended has been waited for.",
+        worst(age(lowest("vod_transcode_oldest_in_flight_timestamp_seconds"))),
+        unit=SECONDS,
+        no_value="none in flight",
+    )
+
+
+def failures():
+    failed = counted("increase", EVENTS, 'event_type="TranscodeComplete"', 'status="fail"', window=RANGE)
+    everything = counted("increase", EVENTS, 'event_type="TranscodeComplete"', window=RANGE)
+    yield stat(
+        "Failed",
+        "Share of the transcodes that ended in the shown time without any good stream.",
+        share(total(failed), total(everything)),
+        unit=SHARE,
+        decimals=1,
+        steps=[GOOD, (0.02, WARN), (0.1, BAD)],
+        no_value="none ended",
+    )
+    yield stat(
+        "Not source",
+        "Share of the failed events of the shown time that are not the fault of the uploaded file.",
+        share(increase(FAULTS, 'fault!="source"'), increase(FAULTS)),
+        unit=SHARE,
+        decimals=0,
+        no_value="nothing failed",
+    )
+
+
+def funnel():
+    def events(*matchers):
+        return total(counted("increase", EVENTS, *matchers, window=RANGE))
+
+    return bars(
+        "Funnel",
+        """Events of the shown time. Not every upload is transcoded, and a step may fall outside the shown time; in
+        peek each step is a part of what was sent, and the last two are not known.""",
+        (uploads(), "uploaded", CALM),
+        (events('event_type="VideoAnalysisComplete"', 'status="success"'), "analysed", CALM),
+        (events('event_type="TranscodeComplete"'), "transcode ended", CALM),
+        (increase(f"{PLAYABLE}_count"), "playable", GOOD),
+        (increase("vod_playable_objective_total", 'result="good"'), "playable in time", GOOD),
+        no_value="no event yet",
+    )
+
+
+def durations():
+    return lines(
+        "Transcode of a stream",
+        "From start to finish, by definition (p95).",
+        (quantile(0.95, STREAM, by="definition"), "{{definition}}"),
+        unit=SECONDS,
+        no_value="no stream has ended",
+    )
+
+
+def verdicts():
+    return lines(
+        "Overdue by verdict",
+        """unasked: VOD was not asked yet; waiting: its jobs have not begun; slow: they go on; stalled:
+        they do not; unknown: VOD cannot be asked, or its answer fits nothing.""",
+        (f"sum by (verdict) ({highest('vod_transcodes_overdue', by='queue, verdict')})", "{{verdict}}"),
+        unit=COUNT,
+        stack=True,
+        decimals=0,
+        colors=VERDICT_COLORS,
+        no_value="not known in peek without vod",
+    )
+
+
+def codes():
+    failed = increase("vod_event_failures_total", 'event_type=~".*Transcode.*|VideoAnalysisComplete"', by="error_code")
+    columns = [
+        Column("Error code", label="error_code"),
+        Column("Failures", f"topk(15, {failed} > 0)", decimals=0, width=80),
+    ]
+    return table(
+        "Error codes",
+        "Failures of analysis and transcode in the shown time; none: VOD named no code.",
+        columns,
+        no_value="nothing failed",
+        w=6,
+        sort="Failures",
+    )
+
+
+def distributions():
+    yield heatmap(
+        "Upload to playable",
+        "How many videos became playable after how long. Only in consume.",
+        buckets(PLAYABLE),
+        unit=SECONDS,
+        no_value="only known in consume",
+    )
+    yield heatmap(
+        "Upload to start of the first stream",
+        "How long VOD let a video wait. Counted when the transcode has ended; only in consume.",
+        buckets("vod_stream_transcode_wait_seconds"),
+        unit=SECONDS,
+        no_value="only known in consume",
+    )
+    yield lines(
+        "Upload to end of the transcode",
+        "By how they ended (p95). Only in consume.",
+        *(
+            (quantile(0.95, TRANSCODE, f'status="{status}"'), status, color)
+            for status, color in [("success", GOOD), ("partial", WARN), ("fail", BAD)]
+        ),
+        unit=SECONDS,
+        no_value="only known in consume",
+        w=8,
+    )
+
+
+def streams():
+    good = increase(STREAMS, 'status="success"', by="definition")
+    columns = [
+        Column("Definition", label="definition"),
+        Column("Good", good, decimals=0),
+        Column("Failed", increase(STREAMS, 'status="fail"', by="definition"), decimals=0),
+        Column(
+            "Success",
+            f"{good} / ({increase(STREAMS, by='definition')} > 0)",
+            unit=SHARE,
+            decimals=1,
+            steps=[BAD, (0.9, WARN), (0.98, GOOD)],
+        ),
+        Column("p50", quantile(0.5, STREAM, by="definition", window=RANGE), unit=SECONDS, decimals=0),
+        Column("p95", quantile(0.95, STREAM, by="definition", window=RANGE), unit=SECONDS, decimals=0),
+    ]
+    yield table(
+        "By definition",
+        "Streams that ended in the shown time, and how long they took.",
+        columns,
+        no_value="no stream has ended",
+        w=12,
+        sort="Good",
+    )
+    yield lines(
+        "Streams ended",
+        "By definition, good and failed ones.",
+        (per_minute(rate(STREAMS, by="definition")), "{{definition}}"),
+        unit=PER_MINUTE,
+        stack=True,
+        no_value="no stream has ended",
+        w=12,
+    )
+
+
+def reconciliation():
+    yield lines(
+        "In flight",
+        "Videos whose transcode has not ended, overdue and stalled ones included.",
+        (highest("vod_transcodes_in_flight"), "{{queue}}"),
+        unit=COUNT,
+        decimals=0,
+        no_value="not known in peek without vod",
+    )
+    closed = increase("vod_transcodes_closed_total", by="verdict")
+    yield bars(
+        "Closed without their callback",
+        """Transcodes of the shown time. callback_lost: VOD had finished and told nobody;
+        done_unseen: a worker took the callback while we peeked; abandoned: nothing was heard for too long.""",
+        (closed, "{{verdict}}", None),
+        no_value="not known in peek without vod",
+        place="left",
+    )
+    yield lines(
+        "Answers of VOD",
+        "Verdicts on overdue transcodes, each from one answer of VOD.",
+        (per_minute(rate("vod_reconciliations_total", by="verdict")), "{{verdict}}"),
+        unit=PER_MINUTE,
+        bars=True,
+        colors=VERDICT_COLORS,
+        no_value="VOD is not asked, or nothing was overdue",
+    )
+    yield lines(
+        "Calls of VOD's API",
+        "By operation and outcome.",
+        (per_minute(rate("vod_api_requests_total", by="operation, code", queue=False)), "{{operation}} {{code}}"),
+        unit=PER_MINUTE,
+        stack=True,
+        no_value="VOD is not asked",
+    )

@@ -1,0 +1,107 @@
+"""Queries that stay true however many replicas report the same queue.
+
+How a metric is aggregated over replicas is the column of that name in docs/metrics.md; a test compares.
+"""
+
+INTERVAL = "$__rate_interval"
+RANGE = "$__range"
+
+# Queues of dead letters have messages, but no event of VOD.
+LAST_EVENT = "vod_event_last_timestamp_seconds"
+
+
+def select(metric, *matchers, queue=True):
+    """A selector for the chosen jobs and, unless the metric has no queue, queues."""
+    chosen = ['job=~"$job"'] + ['queue=~"$queue"'] * queue
+    return f"{metric}{{{', '.join([*chosen, *matchers])}}}"
+
+
+def highest(metric, *matchers, by="queue", queue=True):
+    """A gauge of which the largest of all replicas counts."""
+    return f"max by ({by}) ({select(metric, *matchers, queue=queue)})"
+
+
+def lowest(metric, *matchers, by="queue", queue=True):
+    """A gauge of which the smallest of all replicas counts."""
+    return f"min by ({by}) ({select(metric, *matchers, queue=queue)})"
+
+
+def rate(metric, *matchers, by="", queue=True, window=INTERVAL):
+    """A counter whose replicas add up, per second."""
+    return _summed("rate", metric, matchers, by, queue, window)
+
+
+def increase(metric, *matchers, by="", queue=True, window=RANGE):
+    """A counter whose replicas add up, over the shown time."""
+    return _summed("increase", metric, matchers, by, queue, window)
+
+
+def counted(function, metric, *matchers, by="queue", window=INTERVAL):
+    """A counter whose replicas share the messages in consume, and see the same ones in peek."""
+    inner = f"sum by (job, instance, {by}) ({function}({select(metric, *matchers)}[{window}]))"
+    consumed = f'{inner} and on (job, instance, queue) mns_queue_info{{mode="consume"}}'
+    return f"(sum by ({by}) ({consumed}) or max by ({by}) ({inner}))"
+
+
+def quantile(share, histogram, *matchers, by="", queue=True, window=INTERVAL):
+    """A quantile of a classic histogram; absent, rather than NaN, while nothing was observed."""
+    keep = ", ".join(["le", by] if by else ["le"])
+    rates = rate(f"{histogram}_bucket", *matchers, by=keep, queue=queue, window=window)
+    return f"histogram_quantile({share}, {rates}) >= 0"
+
+
+def buckets(histogram, *matchers):
+    """The buckets of a histogram as counts of each step, for a heatmap."""
+    return increase(f"{histogram}_bucket", *matchers, by="le", window=INTERVAL)
+
+
+def total(expression):
+    """The sum over all queues of something that is already one series a queue."""
+    return f"sum({expression})"
+
+
+def worst(expression):
+    """The largest value of all queues."""
+    return f"max({expression})"
+
+
+def share(part, whole):
+    """A ratio that is absent, rather than NaN, while there is nothing to divide by."""
+    return f"{part} / ({whole} > 0)"
+
+
+def per_minute(expression):
+    return f"60 * {expression}"
+
+
+def age(timestamp):
+    return f"time() - {timestamp}"
+
+
+def oldest_age():
+    """Age of each queue's oldest message; 0 for one that is empty, or seen whole and worked off; else absent."""
+    waiting = age(lowest("mns_queue_oldest_message_timestamp_seconds"))
+    empty = f"{lowest('mns_queue_empty')} == 1"
+    worked_off = f"{lowest('vod_transcode_view_complete')} == 1 and on (queue) {highest('mns_queue_up')} == 1"
+    return f"({waiting} or 0 * ({empty}) or 0 * ({worked_off}))"
+
+
+def of_callbacks(expression):
+    """Leaves out the queues that never had an event of VOD: dead letters."""
+    return f"({expression} and on (queue) {highest(LAST_EVENT)})"
+
+
+def silence():
+    """Time since the last event of each queue of which that can be said; it began at the watch if there was none."""
+    since = lowest("vod_queue_watched_since_timestamp_seconds")
+    return f"({age(f'({highest(LAST_EVENT)} and on (queue) {since} or {since})')})"
+
+
+def depth(*matchers):
+    """Messages of each queue."""
+    return f"sum by (queue) ({highest('mns_queue_messages', *matchers, by='queue, state')})"
+
+
+def _summed(function, metric, matchers, by, queue, window):
+    by = f" by ({by})" if by else ""
+    return f"sum{by} ({function}({select(metric, *matchers, queue=queue)}[{window}]))"
