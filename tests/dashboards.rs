@@ -31,7 +31,7 @@ use vod_callback_exporter::metrics::catalogue::{self, Family, Kind};
 use boards::{BOARDS, Query, board, panels, queries, text};
 use process::Process;
 use prometheus::{Prometheus, Sample};
-use promql::{Use, uses};
+use promql::{Call, Use, uses};
 use referees::Referees;
 
 /// Rows of Grafana's grid that a browser of 1280 x 800 shows without scrolling.
@@ -296,7 +296,13 @@ fn questions_are_answered_on_the_first_screen() {
 #[test]
 fn queries_use_what_the_catalogue_has() {
     for query in queries() {
-        for used in uses(&query.text) {
+        let uses = uses(&query.text);
+        for label in query.legend_labels() {
+            let keeps = |call: &Call| call.by.iter().any(|kept| kept == label);
+            let kept = uses.iter().any(|used| used.around.iter().any(keeps));
+            assert!(kept, "{} / {} shows no {label}", query.board, query.panel);
+        }
+        for used in uses {
             let said = format!(
                 "{} / {} {}: {}",
                 query.board, query.panel, query.id, used.metric

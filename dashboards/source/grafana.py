@@ -18,7 +18,9 @@ COLUMNS = 24
 GOOD, WARN, BAD, CALM, MUTED = "green", "orange", "red", "blue", "text"
 P50, P95 = "blue", "purple"
 PER_MINUTE = "suffix:/min"
-SECONDS, CLOCK, SHARE, COUNT, BYTES = "s", "dthms", "percentunit", "locale", "bytes"
+SECONDS, CLOCK, SHARE, BYTES = "s", "dthms", "percentunit", "bytes"
+# All digits, and with K and M where there is no room for them.
+COUNT, ROUGHLY = "locale", "short"
 
 
 class Board:

@@ -20,6 +20,7 @@ pub(crate) struct Query {
     pub(crate) panel: String,
     pub(crate) id: String,
     pub(crate) text: String,
+    pub(crate) legend: String,
 }
 
 /// The JSON of a dashboard.
@@ -54,6 +55,10 @@ pub(crate) fn queries() -> Vec<Query> {
                     panel: text(panel, "title").to_owned(),
                     id: text(target, "refId").to_owned(),
                     text: text(target, "expr").to_owned(),
+                    legend: target["legendFormat"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
                 });
             }
         }
@@ -64,6 +69,12 @@ pub(crate) fn queries() -> Vec<Query> {
 // === impl Query ===
 
 impl Query {
+    /// Labels that the legend shows.
+    pub(crate) fn legend_labels(&self) -> impl Iterator<Item = &str> {
+        let parts = self.legend.split("{{").skip(1);
+        parts.filter_map(|part| part.split_once("}}").map(|(label, _)| label))
+    }
+
     /// As Prometheus takes it, with all jobs and queues chosen.
     pub(crate) fn for_all(&self) -> String {
         let text = self.text.replace("$job", ".+").replace("$queue", ".+");

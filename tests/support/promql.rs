@@ -21,19 +21,17 @@ pub(crate) struct Call {
 }
 
 const AGGREGATIONS: [&str; 5] = ["sum", "min", "max", "count", "topk"];
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 10] = [
     "rate",
+    "round",
     "increase",
     "deriv",
     "histogram_quantile",
     "time",
     "and",
     "or",
-    "unless",
     "bool",
     "group_left",
-    "vector",
-    "clamp_min",
 ];
 /// Words that are followed by labels in parentheses.
 const GROUPINGS: [&str; 3] = ["by", "on", "without"];

@@ -5,6 +5,7 @@ from grafana import (
     BYTES,
     GOOD,
     PER_MINUTE,
+    ROUGHLY,
     SECONDS,
     SHARE,
     WARN,
@@ -114,6 +115,7 @@ def cost():
         "Calls a day",
         "Calls to MNS at the pace of the shown time. Each one is billed.",
         f"{DAY} * {rate(REQUESTS, window=RANGE)}",
+        unit=ROUGHLY,
         decimals=1,
         no_value="no call yet",
     )

@@ -10,6 +10,7 @@ from grafana import (
     P50,
     P95,
     PER_MINUTE,
+    ROUGHLY,
     SECONDS,
     SHARE,
     WARN,
@@ -82,7 +83,7 @@ def taken():
         "Messages",
         "Waiting, hidden and delayed messages; an estimate of MNS, not shown where it cannot be trusted.",
         total(depth()),
-        decimals=0,
+        unit=ROUGHLY,
         no_value="not trusted",
     )
 

@@ -7,6 +7,7 @@ from grafana import (
     GOOD,
     MUTED,
     PER_MINUTE,
+    ROUGHLY,
     SECONDS,
     SHARE,
     WARN,
@@ -89,8 +90,8 @@ def arrivals():
     yield stat(
         "Uploads",
         "Videos of the shown time: uploaded, pulled from a URL, recorded live or produced. In peek a part of them.",
-        uploads(),
-        decimals=0,
+        f"round({uploads()})",
+        unit=ROUGHLY,
         no_value="no event yet",
     )
     yield stat(
