@@ -59,6 +59,8 @@ pub struct Settings {
     pub region: String,
     /// Template groups that transcode nothing.
     pub not_transcoded: Vec<String>,
+    /// Between two questions about the same video; none for [`judge::POLL_INTERVAL`].
+    pub poll_interval: Option<Duration>,
     /// Of the backoff.
     pub seed: u64,
 }
@@ -175,7 +177,9 @@ impl<L: Ledger> Driver<L> {
             return Ok(());
         };
         let overdue = self.ledger.overdue(queue, MAX_OVERDUE);
-        let judge = self.judges.entry(queue).or_default();
+        let interval = self.settings.poll_interval;
+        let new = || Judge::new(interval.unwrap_or(judge::POLL_INTERVAL));
+        let judge = self.judges.entry(queue).or_insert_with(new);
         let due = judge.due(overdue, situation.now);
         for batch in due.chunks(MAX_SUMMARY_IDS) {
             unless_refused(self.judge_batch(queue, batch).await)?;
@@ -202,7 +206,9 @@ impl<L: Ledger> Driver<L> {
         let Some(situation) = self.ledger.situation(queue) else {
             return ended;
         };
-        let judge = self.judges.entry(queue).or_default();
+        let interval = self.settings.poll_interval;
+        let new = || Judge::new(interval.unwrap_or(judge::POLL_INTERVAL));
+        let judge = self.judges.entry(queue).or_insert_with(new);
         let judgements: Vec<Judgement> = batch
             .iter()
             .filter_map(|video| {

@@ -1,7 +1,7 @@
 //! The demo's worker: consumes a queue, slowly, and dies on some messages before it has deleted its batch.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -29,8 +29,10 @@ const EVERY: u64 = 25;
 const FIRST: u64 = 3;
 
 /// The messages that the worker dies on.
-#[derive(Default)]
-struct Poison {
+#[derive(Debug)]
+pub(super) struct Poison {
+    /// Whether it dies on a message unasked.
+    by_itself: bool,
     first_deliveries: u64,
     ids: HashSet<String>,
 }
@@ -63,12 +65,16 @@ pub(super) fn client(url: &str) -> anyhow::Result<Client> {
 }
 
 /// Works until cancelled.
-pub(super) async fn run(client: Client, queue: &str, cancelled: CancellationToken) {
-    let mut poison = Poison::default();
+pub(super) async fn run(
+    client: Client,
+    queue: &str,
+    poison: Arc<Mutex<Poison>>,
+    cancelled: CancellationToken,
+) {
     let work = async {
         loop {
             match client.batch_receive(queue, BATCH, LONG_POLL).await {
-                Ok(batch) => work_off(&client, queue, &mut poison, &batch).await,
+                Ok(batch) => work_off(&client, queue, &poison, &batch).await,
                 Err(error) if error.is_empty() => {}
                 Err(error) => {
                     warn!(%error, "The demo's worker cannot receive.");
@@ -83,9 +89,13 @@ pub(super) async fn run(client: Client, queue: &str, cancelled: CancellationToke
     }
 }
 
-async fn work_off(client: &Client, queue: &str, poison: &mut Poison, batch: &MessageBatch) {
+async fn work_off(client: &Client, queue: &str, poison: &Mutex<Poison>, batch: &MessageBatch) {
     for message in batch.iter() {
-        if poison.is(&message) {
+        let dies = poison
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is(&message);
+        if dies {
             warn!(
                 queue,
                 message_id = message.id,
@@ -106,9 +116,28 @@ async fn work_off(client: &Client, queue: &str, poison: &mut Poison, batch: &Mes
 // === impl Poison ===
 
 impl Poison {
-    /// Whether the worker dies on this message: on the third it ever gets, and on every twenty-fifth from there.
+    /// With `by_itself`, now and then a message is poison unasked.
+    pub(super) fn new(by_itself: bool) -> Self {
+        Self {
+            by_itself,
+            first_deliveries: 0,
+            ids: HashSet::new(),
+        }
+    }
+
+    /// The worker dies on the message with this id.
+    pub(super) fn add(&mut self, id: &str) {
+        self.ids.insert(id.to_owned());
+    }
+
+    /// The worker dies on none of those any more.
+    pub(super) fn clear(&mut self) {
+        self.ids.clear();
+    }
+
+    /// Whether the worker dies on this message: by itself on the third it ever gets, and on every twenty-fifth from there.
     fn is(&mut self, message: &Message<'_>) -> bool {
-        if message.dequeue_count == 1 {
+        if self.by_itself && message.dequeue_count == 1 {
             self.first_deliveries += 1;
             if self.first_deliveries % EVERY == FIRST {
                 self.ids.insert(message.id.to_owned());
