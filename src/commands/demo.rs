@@ -41,6 +41,8 @@ const VISIBILITY_TIMEOUT_SECS: u32 = 4;
 const TICK: Duration = Duration::from_secs(5);
 /// Granted to a transcode, and the objective for being playable: short for the same reason.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Granted to a transcode of a calm platform, where none is slow: a stall shows the sooner.
+const CALM_DEADLINE: Duration = Duration::from_secs(10);
 /// Short, so that a stall is told from a slow transcode soon.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Where the emulator listens unless told otherwise or somebody else does.
@@ -120,7 +122,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         lifecycle: false,
         seed: args.seed,
     };
-    let app = App::start(config(&url)?, options).await?;
+    let app = App::start(config(&url, args.calm)?, options).await?;
     // The screen is for a person; a closed stdout is no reason not to go on.
     _ = io::stdout().write_all(screen(app.address(), &url, args.calm).as_bytes());
     let poison = Arc::new(Mutex::new(Poison::new(!args.calm)));
@@ -199,7 +201,7 @@ fn platform(args: &Args, emulator: &Handle) -> Platform {
     Platform::new(settings, args.seed, emulator.now())
 }
 
-fn config(url: &str) -> anyhow::Result<Config> {
+fn config(url: &str, calm: bool) -> anyhow::Result<Config> {
     let endpoint = Endpoint::parse(url)?;
     let account = Arc::new(AccountConfig::public(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
     let queue = |name, mode, role| {
@@ -209,7 +211,7 @@ fn config(url: &str) -> anyhow::Result<Config> {
         queue
     };
     let mut own = queue(OWN, Mode::Consume, Role::Callback);
-    own.settings.transcodes.base = DEADLINE;
+    own.settings.transcodes.base = if calm { CALM_DEADLINE } else { DEADLINE };
     own.settings.transcodes.factor_millis = 500;
     own.settings.transcodes.playable_objective = DEADLINE;
     own.settings.transcodes.reconciled = true;

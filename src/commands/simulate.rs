@@ -44,7 +44,7 @@ pub struct Args {
         value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_COUNT))
     )]
     count: u16,
-    /// How long a stall or a silence lasts [default: 150]
+    /// How long a stall or a silence lasts [default: 200 and 150]
     #[arg(
         long,
         value_name = "NUMBER",

@@ -138,6 +138,12 @@ impl<L: Ledger> Driver<L> {
         }
     }
 
+    fn judge(&mut self, queue: QueueIndex) -> &mut Judge {
+        let interval = self.settings.poll_interval;
+        let new = || Judge::new(interval.unwrap_or(judge::POLL_INTERVAL));
+        self.judges.entry(queue).or_insert_with(new)
+    }
+
     /// Asks once about everything that is due at `now`, unless a failure ordered a pause.
     pub async fn round(&mut self, now: Instant) -> Result<(), Stopped> {
         self.now = now;
@@ -177,9 +183,7 @@ impl<L: Ledger> Driver<L> {
             return Ok(());
         };
         let overdue = self.ledger.overdue(queue, MAX_OVERDUE);
-        let interval = self.settings.poll_interval;
-        let new = || Judge::new(interval.unwrap_or(judge::POLL_INTERVAL));
-        let judge = self.judges.entry(queue).or_insert_with(new);
+        let judge = self.judge(queue);
         let due = judge.due(overdue, situation.now);
         for batch in due.chunks(MAX_SUMMARY_IDS) {
             unless_refused(self.judge_batch(queue, batch).await)?;
@@ -206,9 +210,7 @@ impl<L: Ledger> Driver<L> {
         let Some(situation) = self.ledger.situation(queue) else {
             return ended;
         };
-        let interval = self.settings.poll_interval;
-        let new = || Judge::new(interval.unwrap_or(judge::POLL_INTERVAL));
-        let judge = self.judges.entry(queue).or_insert_with(new);
+        let judge = self.judge(queue);
         let judgements: Vec<Judgement> = batch
             .iter()
             .filter_map(|video| {

@@ -18,7 +18,7 @@ pub(crate) const MAX_COUNT: u16 = 1_000;
 /// A day.
 pub(crate) const MAX_SECONDS: u32 = 86_400;
 /// Long enough that a page comes first, short enough that it is over within 5 minutes.
-const STALLED: Duration = Duration::from_secs(150);
+const STALLED: Duration = Duration::from_secs(200);
 /// The same.
 const SILENT: Duration = Duration::from_secs(150);
 
@@ -113,7 +113,7 @@ impl Simulator {
                 lasting.as_secs()
             ),
             String::new(),
-            "Within 90 s:".to_owned(),
+            "Within 2 minutes:".to_owned(),
             format!("  list    vod-callback-exporter transcodes --stalled --url=http://{exporter}"),
             format!("  metric  vod_transcodes_stalled{{queue=\"{OWN}\",stage=\"transcode\"}}"),
             "  alert   VodTranscodesStalled".to_owned(),
@@ -148,8 +148,8 @@ impl Simulator {
         }
         lines.extend([
             String::new(),
-            "Within 60 s:".to_owned(),
-            format!("  metric  mns_queue_dequeue_count_max{{queue=\"{SHARED}\"}} rises to {MAX_RECEIVE_COUNT}"),
+            "Within 2 minutes:".to_owned(),
+            format!("  metric  mns_queue_dequeue_count_max{{queue=\"{SHARED}\"}} rises, to {MAX_RECEIVE_COUNT} at most"),
             format!("  metric  mns_message_redeliveries_total{{queue=\"{SHARED}\"}} rises"),
             format!("  metric  mns_queue_empty{{queue=\"{DEAD_LETTERS}\"}} is 0: the message ends there"),
             "  alert   VodPoisonMessage and VodDeadLetters, the latter until --resolve empties that queue".to_owned(),
