@@ -45,6 +45,7 @@ fn stack(referees: &Referees, rules: &Path) -> Stack {
     command
         .env("EXPORTER", PROGRAM)
         .env("STACK_TOOLS", referees.tool("bin"))
+        .env("STACK_PORTS", "any")
         .env("STACK_RULES", rules);
     Stack(Process::start(command))
 }
@@ -73,7 +74,7 @@ async fn a_stalled_video_pages_once_and_resolves_once() {
     let Some(referees) = Referees::find() else {
         return;
     };
-    let mut stack = stack(&referees, &here("tests/fixtures/stack_rules"));
+    let mut stack = stack(&referees, &here("alerts/rules"));
     let exporter = stack.0.listening_on("exporter ");
     let emulator = stack.0.listening_on("simulate --url=");
 
