@@ -152,7 +152,7 @@ impl Simulator {
             format!("  metric  mns_queue_dequeue_count_max{{queue=\"{SHARED}\"}} rises, to {MAX_RECEIVE_COUNT} at most"),
             format!("  metric  mns_message_redeliveries_total{{queue=\"{SHARED}\"}} rises"),
             format!("  metric  mns_queue_empty{{queue=\"{DEAD_LETTERS}\"}} is 0: the message ends there"),
-            "  alert   VodPoisonMessage and VodDeadLetters, the latter until --resolve empties that queue".to_owned(),
+            "  alert   VodDeadLetters, until --resolve empties that queue".to_owned(),
         ]);
         Ok(lines)
     }
