@@ -9,7 +9,7 @@ IMAGE_ARGS ?=
 FUZZ_SECONDS ?= 60
 TEST_ARGS ?=
 
-.PHONY: help demo test lint bench docs fuzz tools release image charts clean-tools
+.PHONY: help demo demo-stack test lint bench docs fuzz tools release image charts clean-tools
 
 help: ## list the targets
 	@echo "vod-callback-exporter: what make can do"
@@ -19,6 +19,9 @@ help: ## list the targets
 demo: ## build, then run the exporter beside a simulated video platform (DEMO_ARGS=..)
 	@echo "Building; the first time takes a few minutes. Ctrl-C ends the demo."
 	@cargo run --bin vod-callback-exporter -- demo $(DEMO_ARGS)
+
+demo-stack: ## the demo with a real Prometheus, the alert rules, Alertmanager and a screen for notifications
+	@scripts/demo-stack
 
 # Tests that are judged by real servers and SDKs find them here, and fail where one is missing.
 # Without the variable (plain `cargo test`) they are skipped.
@@ -31,7 +34,7 @@ lint: ## formatting, clippy, rustdoc, shell scripts, licences; warnings are erro
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/* tests/image/contain; \
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run $(filter-out %.py,$(wildcard scripts/*)) tests/image/contain; \
 	  else echo "lint: shellcheck is not installed, shell scripts unchecked"; fi
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	  else echo "lint: cargo-deny is not installed, licences unchecked"; fi

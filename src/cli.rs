@@ -45,6 +45,8 @@ pub enum Command {
     Check(commands::check::Args),
     /// See it at work: an emulated MNS, a simulated video platform, and the exporter
     Demo(commands::demo::Args),
+    /// Drive a running demo into trouble: a stalled or failed transcode, a poison message, silence
+    Simulate(commands::simulate::Args),
     /// Transcodes of a running exporter that have not ended, overdue or stalled ones only on request
     Transcodes(commands::transcodes::Args),
     /// Undecodable messages that a running exporter keeps
@@ -104,6 +106,7 @@ impl Cli {
             Command::CheckConfig(args) => commands::check_config::execute(&args),
             Command::Check(args) => commands::check::execute(&args),
             Command::Demo(args) => commands::demo::execute(&args),
+            Command::Simulate(args) => commands::simulate::execute(&args),
             Command::Transcodes(args) => commands::transcodes::execute(&args),
             Command::Quarantine(args) => commands::quarantine::execute(&args),
             Command::Probe(args) => commands::probe::execute(&args),

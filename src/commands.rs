@@ -11,6 +11,7 @@ pub mod emulate;
 pub mod probe;
 pub mod quarantine;
 pub mod run;
+pub mod simulate;
 pub mod transcodes;
 pub mod watched;
 

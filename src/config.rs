@@ -102,6 +102,8 @@ pub struct VodConfig {
     pub no_transcode_template_groups: Vec<Arc<str>>,
     /// Requests a second, at most.
     pub requests_per_second: f64,
+    /// Between two questions about the same video.
+    pub poll_interval: Duration,
 }
 
 /// A rule for queues that are found by one `ListQueue` call.

@@ -18,6 +18,7 @@
 //! - `POST vod-callback {"CallbackType": "MNS", ..}`: what `GetMessageCallback` answers
 //! - `POST policies [{"Version": "1", "Statement": [..]}]`: what the caller may do; `null` is everything
 //! - `POST roles ["AliyunVODDefaultRole"]`: the account's RAM roles
+//! - `POST simulate {..}`: asks a simulated platform for trouble, where there is one
 //! - `POST credentials {"access_key_id": .., "access_key_secret": .., "security_token": ..}`
 
 pub mod attributes;
@@ -53,7 +54,7 @@ pub use self::policy::Policy;
 pub use self::queue::{Counts, DeadLetterPolicy, MessageState, Totals};
 pub use self::state::State;
 
-use self::core::{Shared, Truth};
+use self::core::{Shared, Simulator, Truth};
 use crate::clock::UnixMillis;
 
 /// How an emulator is set up.
@@ -245,6 +246,15 @@ impl Handle {
     /// first call counts.
     pub fn tell_truth(&self, tell: impl Fn() -> String + Send + Sync + 'static) {
         self.shared.truth.get_or_init(|| Truth(Box::new(tell)));
+    }
+
+    /// From now on `POST simulate` is answered by `simulate`, which gets the body. Only the first call counts.
+    pub fn simulate_with(
+        &self,
+        simulate: impl Fn(&[u8]) -> Result<serde_json::Value, String> + Send + Sync + 'static,
+    ) {
+        let simulator = || Simulator(Box::new(simulate));
+        self.shared.simulator.get_or_init(simulator);
     }
 
     /// Replaces the faults.

@@ -125,6 +125,7 @@ async fn an_exporter_that_peeks_and_asks_vod_lives_on_its_policies() {
         app_id: None,
         no_transcode_template_groups: Vec::new(),
         requests_per_second: 50.0,
+        poll_interval: std::time::Duration::from_mins(2),
     });
     let exporter = world.exporter(vec![queue]).await;
     for operation in [

@@ -126,6 +126,7 @@ impl Vod {
         let settings = Settings {
             region: "cn-shanghai".to_owned(),
             not_transcoded: vec!["listed".to_owned()],
+            poll_interval: None,
             seed: 7,
         };
         let budget = Arc::new(Budget::new(1_000.0));

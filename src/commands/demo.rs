@@ -1,5 +1,6 @@
 //! `demo`: an emulated MNS, a simulated video platform, a worker that sometimes dies, and the exporter watching them.
 
+pub(crate) mod simulations;
 mod worker;
 
 use std::io::{self, Write as _};
@@ -12,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
+use self::simulations::Simulator;
+use self::worker::Poison;
 use crate::app::{self, App};
 use crate::cli::ListenAddress;
 use crate::commands::block_on;
@@ -38,6 +41,12 @@ const VISIBILITY_TIMEOUT_SECS: u32 = 4;
 const TICK: Duration = Duration::from_secs(5);
 /// Granted to a transcode, and the objective for being playable: short for the same reason.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Granted to a transcode of a calm platform, where none is slow: a stall shows the sooner.
+const CALM_DEADLINE: Duration = Duration::from_secs(10);
+/// Short, so that a stall is told from a slow transcode soon.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Where the emulator listens unless told otherwise or somebody else does.
+const EMULATOR_PORT: u16 = 10_059;
 /// VOD's region; that of a loopback MNS is unknown.
 const VOD_REGION: &str = "cn-shanghai";
 
@@ -63,6 +72,17 @@ pub struct Args {
         default_value_t = 1
     )]
     seed: u64,
+    /// Port of the emulator on the loopback interface; 0 takes a free one [default: 10059, or a free one]
+    #[arg(
+        long = "emulator.port",
+        value_name = "PORT",
+        env = "VOD_CALLBACK_EXPORTER_EMULATOR_PORT",
+        hide_env_values = true
+    )]
+    emulator_port: Option<u16>,
+    /// Nothing goes wrong by itself, only what `simulate` asks for
+    #[arg(long, env = "VOD_CALLBACK_EXPORTER_CALM", hide_env_values = true)]
+    calm: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -76,9 +96,9 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
 
 async fn demo(args: &Args) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot catch signals")?;
-    let server = emulator(args.seed)?;
+    let server = emulator(args)?;
     let url = server.url();
-    let platform = Arc::new(Mutex::new(platform(args.seed, &server.handle())));
+    let platform = Arc::new(Mutex::new(platform(args, &server.handle())));
     let emulator = server.handle();
     let told = Arc::clone(&platform);
     emulator.tell_truth(move || driver::truth(&told));
@@ -102,9 +122,17 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         lifecycle: false,
         seed: args.seed,
     };
-    let app = App::start(config(&url)?, options).await?;
+    let app = App::start(config(&url, args.calm)?, options).await?;
     // The screen is for a person; a closed stdout is no reason not to go on.
-    _ = io::stdout().write_all(screen(app.address(), &url).as_bytes());
+    _ = io::stdout().write_all(screen(app.address(), &url, args.calm).as_bytes());
+    let poison = Arc::new(Mutex::new(Poison::new(!args.calm)));
+    let simulator = Simulator {
+        platform: Arc::clone(&platform),
+        emulator: emulator.clone(),
+        poison: Arc::clone(&poison),
+        exporter: app.address(),
+    };
+    emulator.simulate_with(move |body| simulator.answer(body));
 
     let working = CancellationToken::new();
     let simulation = {
@@ -112,7 +140,12 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         async move { driver::run(&platform, &emulator, &working).await }
     };
     tasks.spawn(simulation);
-    tasks.spawn(worker::run(worker::client(&url)?, SHARED, working.clone()));
+    tasks.spawn(worker::run(
+        worker::client(&url)?,
+        SHARED,
+        poison,
+        working.clone(),
+    ));
 
     let signal = signals.next().await;
     info!(signal, "Ending the demo.");
@@ -124,13 +157,21 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn emulator(seed: u64) -> anyhow::Result<Server> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let options = Options {
-        seed,
-        ..Options::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET)
+fn emulator(args: &Args) -> anyhow::Result<Server> {
+    let bind = |port| {
+        let options = Options {
+            seed: args.seed,
+            ..Options::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET)
+        };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Server::bind(address, options)
+            .with_context(|| format!("cannot listen on {address} for the emulator"))
     };
-    let server = Server::bind(address, options).context("cannot listen on a loopback port")?;
+    let server = match args.emulator_port {
+        Some(port) => bind(port)?,
+        // Another demo may be running.
+        None => bind(EMULATOR_PORT).or_else(|_| bind(0))?,
+    };
     let emulator = server.handle();
     // The platform plays bodies that are too large as well, which a real queue refuses.
     emulator.set_behaviour(Behaviour {
@@ -152,19 +193,20 @@ fn emulator(seed: u64) -> anyhow::Result<Server> {
     Ok(server)
 }
 
-fn platform(seed: u64, emulator: &Handle) -> Platform {
-    let queues = vec![OWN.to_owned(), SHARED.to_owned()];
-    Platform::new(
-        Settings {
-            queues,
-            ..Settings::default()
-        },
-        seed,
-        emulator.now(),
-    )
+fn platform(args: &Args, emulator: &Handle) -> Platform {
+    let usual = if args.calm {
+        Settings::calm()
+    } else {
+        Settings::default()
+    };
+    let settings = Settings {
+        queues: vec![OWN.to_owned(), SHARED.to_owned()],
+        ..usual
+    };
+    Platform::new(settings, args.seed, emulator.now())
 }
 
-fn config(url: &str) -> anyhow::Result<Config> {
+fn config(url: &str, calm: bool) -> anyhow::Result<Config> {
     let endpoint = Endpoint::parse(url)?;
     let account = Arc::new(AccountConfig::public(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
     let queue = |name, mode, role| {
@@ -174,7 +216,7 @@ fn config(url: &str) -> anyhow::Result<Config> {
         queue
     };
     let mut own = queue(OWN, Mode::Consume, Role::Callback);
-    own.settings.transcodes.base = DEADLINE;
+    own.settings.transcodes.base = if calm { CALM_DEADLINE } else { DEADLINE };
     own.settings.transcodes.factor_millis = 500;
     own.settings.transcodes.playable_objective = DEADLINE;
     own.settings.transcodes.reconciled = true;
@@ -184,6 +226,7 @@ fn config(url: &str) -> anyhow::Result<Config> {
         app_id: None,
         no_transcode_template_groups: Vec::new(),
         requests_per_second: 1.0,
+        poll_interval: POLL_INTERVAL,
     });
     Ok(Config {
         queues: vec![
@@ -199,7 +242,12 @@ fn config(url: &str) -> anyhow::Result<Config> {
     })
 }
 
-fn screen(address: SocketAddr, emulator: &str) -> String {
+fn screen(address: SocketAddr, emulator: &str, calm: bool) -> String {
+    let promise = if calm {
+        "Nothing goes wrong by itself. What to look at, where asked for trouble:"
+    } else {
+        "Within a minute all of these move:"
+    };
     format!(
         "
 A simulated video platform uploads and transcodes; its callbacks go to an emulated MNS.
@@ -209,12 +257,14 @@ A simulated video platform uploads and transcodes; its callbacks go to an emulat
   queues        http://{address}/api/v1/queues
   quarantine    http://{address}/api/v1/quarantine
   the truth     {emulator}/truth
+  trouble       vod-callback-exporter simulate --url={emulator} stalled-transcode
+                (or failed-transcode, poison, silence; --resolve ends it)
 
   {OWN:<22} the exporter consumes it: everything is seen
   {SHARED:<22} a worker consumes it and sometimes dies; the exporter only peeks
   {DEAD_LETTERS:<22} messages that the worker died on more than {MAX_RECEIVE_COUNT} times
 
-Within a minute all of these move:
+{promise}
 
   events        curl -s {address}/metrics | grep -E '^vod_events_total' | grep -v ' 0$'
   failures      curl -s {address}/metrics | grep -E '^vod_event_(failures|faults)_total' | grep -v ' 0$'

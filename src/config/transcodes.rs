@@ -8,6 +8,7 @@ use super::raw::{TranscodeOptions, VodOptions};
 use super::table::Field;
 use super::value::seconds;
 use crate::ledger::TranscodeSettings;
+use crate::reconcile::judge::POLL_INTERVAL;
 
 /// Requests a second to VOD.
 const REQUESTS_PER_SECOND: f64 = 1.0;
@@ -96,5 +97,6 @@ pub(super) fn vod(
             .requests_per_second_millis
             .value()
             .map_or(REQUESTS_PER_SECOND, |millis| f64::from(millis) / 1000.0),
+        poll_interval: POLL_INTERVAL,
     }
 }

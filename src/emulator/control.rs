@@ -14,7 +14,7 @@ use super::vod::Media;
 
 const ROUTES: &str = "GET state, POST advance, GET or POST faults, GET or POST behaviour, \
                       POST dead-letter, POST purge, POST credentials, POST policies, \
-                      POST roles, POST vod-media, POST vod-callback";
+                      POST roles, POST vod-media, POST vod-callback, POST simulate";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +79,15 @@ pub(super) fn handle(shared: &Shared, method: &str, route: &str, body: &[u8]) ->
             shared.core().roles = roles;
             json!({})
         }),
+        ("POST", "simulate") => match shared.simulator.get() {
+            Some(simulator) => simulator.0(body),
+            None => {
+                return failure(
+                    404,
+                    "nothing is simulated here; expected a running `vod-callback-exporter demo`",
+                );
+            }
+        },
         ("POST", "credentials") => parse(body).and_then(|key| credentials(shared, key)),
         _ => {
             let text = format!("no control route {method} {path}; expected one of {ROUTES}");

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) region: Option<String>,
     pub(super) truth: OnceLock<Truth>,
+    pub(super) simulator: OnceLock<Simulator>,
     /// `{region}:{account}`, as resources of policies have it.
     pub(super) owner: String,
     core: Mutex<Core>,
@@ -63,6 +65,12 @@ pub(super) struct Shared {
 
 /// Tells what a simulated platform really did, as JSON.
 pub(super) struct Truth(pub(super) Box<dyn Fn() -> String + Send + Sync>);
+
+/// Does what the body of a request asks a simulated platform for, and answers with JSON or with what is wrong.
+pub(super) struct Simulator(pub(super) Box<Simulate>);
+
+/// From the body of a request to its answer.
+type Simulate = dyn Fn(&[u8]) -> Result<Value, String> + Send + Sync;
 
 /// 9999-12-01: a month before the last date that can be written, so that what is due a week later has one too.
 const LATEST: UnixMillis = UnixMillis::from_secs(253_399_622_400);
@@ -103,6 +111,14 @@ pub(super) struct Clock {
 impl fmt::Debug for Truth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Truth")
+    }
+}
+
+// === impl Simulator ===
+
+impl fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Simulator")
     }
 }
 
@@ -168,6 +184,7 @@ impl Shared {
             },
             region: options.region,
             truth: OnceLock::new(),
+            simulator: OnceLock::new(),
             owner: owner.clone(),
             core: Mutex::new(Core {
                 broker: Broker::new(options.seed, owner),

@@ -12,13 +12,15 @@ mod broken;
 pub mod driver;
 mod settings;
 mod side;
+mod simulate;
 mod story;
 mod truth;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::simulate::Stuck;
 use self::story::{Step, Story};
 use crate::clock::UnixMillis;
 use crate::emulator::vod::Media;
@@ -36,6 +38,10 @@ pub struct Platform {
     planned: u64,
     truth: Truth,
     media: Vec<Media>,
+    /// By video.
+    stuck: BTreeMap<String, Stuck>,
+    /// Queues that hear nothing, and until when.
+    silent: HashMap<String, UnixMillis>,
 }
 
 /// A message that is to be sent to a queue.
@@ -53,6 +59,8 @@ pub struct Push {
 enum Due {
     Upload,
     Step(Step),
+    /// The transcode of a video that stands still ends.
+    Finish(String),
 }
 
 // === impl Platform ===
@@ -67,6 +75,8 @@ impl Platform {
             planned: 0,
             truth: Truth::default(),
             media: Vec::new(),
+            stuck: BTreeMap::new(),
+            silent: HashMap::new(),
         };
         for queue in &platform.settings.queues {
             platform.truth.queues.entry(queue.clone()).or_default();
@@ -96,7 +106,12 @@ impl Platform {
                     self.truth.uploaded(video);
                     self.media.push(*media);
                 }
-                Due::Step(Step::State { video, state }) => self.truth.changed(&video, state, at),
+                Due::Step(Step::State { video, state }) => {
+                    let state = self.heard(&video, state, at);
+                    self.truth.changed(&video, state, at);
+                }
+                Due::Finish(video) => self.finish(&video, at),
+                Due::Step(Step::Push { queue, .. }) if self.is_silent(&queue, at) => {}
                 Due::Step(Step::Push { queue, body, count }) => {
                     self.truth.pushed(&queue, &count);
                     pushes.push(Push { queue, body, at });

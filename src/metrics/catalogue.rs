@@ -10,7 +10,7 @@ use crate::ledger::EVICTION_TABLES;
 use crate::ledger::counts::{
     DELIVERY_BOUNDS, FORWARD_RESULTS, PROCESSING_BOUNDS, TRANSCODE_BOUNDS, TRANSCODE_STATUSES,
 };
-use crate::ledger::snapshot::Mode;
+use crate::ledger::snapshot::{Mode, Role};
 use crate::ledger::verdict::{Stage, Verdict};
 use crate::mns::client::Operation;
 use crate::mns::error::Error;
@@ -111,8 +111,8 @@ pub const PROCESSING: Bounds = Bounds {
 
 families! {
     QUEUE_INFO "mns_queue_info" Kind::Info,
-        ["queue" "mns_queue" "account" "mns_region" "mode"], "max",
-        "The configured queue: its name in MNS, account, region and the mode in which it is read. Constant 1.",
+        ["queue" "mns_queue" "account" "mns_region" "mode" "role"], "max",
+        "The configured queue: its name in MNS, account, region, the mode in which it is read, and its role. Constant 1.",
         "present for every configured queue";
     QUEUE_UP "mns_queue_up" Kind::Gauge, ["queue"], "max",
         "Whether the last read of the queue succeeded: 1 or 0.",
@@ -162,16 +162,16 @@ families! {
     EVENTS "vod_events_total" Kind::Counter, ["queue" "event_type" "status"], "sum; max in peek",
         "Distinct VOD events.",
         "success and fail of the 22 documented types start at 0; other pairs appear once seen";
-    EVENT_FAILURES "vod_event_failures_total" Kind::Counter, ["queue" "event_type" "error_code"], "sum",
+    EVENT_FAILURES "vod_event_failures_total" Kind::Counter, ["queue" "event_type" "error_code"], "sum; max in peek",
         "Failed VOD events by error code, for dashboards; alerts use vod_event_faults_total.",
         "a series appears once seen";
-    EVENT_FAULTS "vod_event_faults_total" Kind::Counter, ["queue" "event_type" "fault"], "sum",
+    EVENT_FAULTS "vod_event_faults_total" Kind::Counter, ["queue" "event_type" "fault"], "sum; max in peek",
         "Failed VOD events by whose fault the error code is.",
         "all series start at 0, so that the first failure is an increase";
-    EVENT_DELIVERY "vod_event_delivery_seconds" Kind::Histogram(DELIVERY), ["queue"], "sum",
+    EVENT_DELIVERY "vod_event_delivery_seconds" Kind::Histogram(DELIVERY), ["queue"], "sum; max in peek",
         "Time from EventTime to EnqueueTime, in seconds; EventTime has a precision of one second.",
         "starts at 0";
-    EVENT_CLOCK_SKEW "vod_event_clock_skew_total" Kind::Counter, ["queue"], "sum",
+    EVENT_CLOCK_SKEW "vod_event_clock_skew_total" Kind::Counter, ["queue"], "sum; max in peek",
         "Events whose EventTime is later than their EnqueueTime; their delivery time counts as 0.",
         "starts at 0";
     EVENT_LAST "vod_event_last_timestamp_seconds" Kind::Gauge, ["queue"], "max",
@@ -180,16 +180,16 @@ families! {
     QUEUE_WATCHED_SINCE "vod_queue_watched_since_timestamp_seconds" Kind::Gauge, ["queue"], "min",
         "Since when the queue is watched without a gap, so that silence can be judged, in Unix seconds.",
         "only while the view is complete; moves on when the queue was made anew, or was not read for longer than its retention";
-    EVENT_DECODE_FAILURES "vod_event_decode_failures_total" Kind::Counter, ["queue" "reason"], "sum",
+    EVENT_DECODE_FAILURES "vod_event_decode_failures_total" Kind::Counter, ["queue" "reason"], "sum; max in peek",
         "Messages that could not be decoded as a VOD event; they are kept in quarantine.",
         "all reasons start at 0";
-    EVENT_DUPLICATES "vod_event_duplicates_total" Kind::Counter, ["queue"], "sum",
+    EVENT_DUPLICATES "vod_event_duplicates_total" Kind::Counter, ["queue"], "sum; max in peek",
         "Messages that repeat an event already counted under another MessageId.",
         "starts at 0";
-    STREAM_TRANSCODES "vod_stream_transcodes_total" Kind::Counter, ["queue" "definition" "status"], "sum",
+    STREAM_TRANSCODES "vod_stream_transcodes_total" Kind::Counter, ["queue" "definition" "status"], "sum; max in peek",
         "Output streams whose transcode has ended, from StreamTranscodeComplete events.",
         "success and fail of a definition appear with its first stream; other statuses once seen";
-    STREAM_TRANSCODE "vod_stream_transcode_seconds" Kind::Histogram(TRANSCODE), ["queue" "definition"], "sum",
+    STREAM_TRANSCODE "vod_stream_transcode_seconds" Kind::Histogram(TRANSCODE), ["queue" "definition"], "sum; max in peek",
         "Time from StartTime to FinishTime of an output stream, in seconds.",
         "a series appears with the first stream that tells both times";
     TRANSCODE_VIEW_COMPLETE "vod_transcode_view_complete" Kind::Gauge, ["queue"], "min",
@@ -219,16 +219,16 @@ families! {
     TRANSCODE_OLDEST "vod_transcode_oldest_in_flight_timestamp_seconds" Kind::Gauge, ["queue"], "min",
         "When the wait for the oldest transcode in flight began, in Unix seconds.",
         "absent in peek without `vod`, and while none is in flight";
-    TRANSCODE_STALLS "vod_transcode_stalls_total" Kind::Counter, ["queue"], "sum",
+    TRANSCODE_STALLS "vod_transcode_stalls_total" Kind::Counter, ["queue"], "sum; max in peek",
         "Transcodes declared stalled.",
         "absent in peek without `vod`; starts at 0";
-    TRANSCODES_CLOSED "vod_transcodes_closed_total" Kind::Counter, ["queue" "verdict"], "sum",
+    TRANSCODES_CLOSED "vod_transcodes_closed_total" Kind::Counter, ["queue" "verdict"], "sum; max in peek",
         "Transcodes that were closed without their callback.",
         "absent in peek without `vod`; all verdicts that close start at 0";
     CALLBACKS_LOST "vod_callbacks_lost_total" Kind::Counter, ["queue"], "sum",
         "Transcodes that VOD has finished and whose TranscodeComplete never came.",
         "only in consume; starts at 0, and can rise only where VOD is asked";
-    RECONCILIATIONS "vod_reconciliations_total" Kind::Counter, ["queue" "verdict"], "sum",
+    RECONCILIATIONS "vod_reconciliations_total" Kind::Counter, ["queue" "verdict"], "sum; max in peek",
         "Verdicts on overdue transcodes, each from one answer of VOD.",
         "only where VOD is asked; all verdicts that VOD can lead to start at 0";
     VOD_REQUESTS "vod_api_requests_total" Kind::Counter, ["operation" "code"], "sum",
@@ -341,6 +341,11 @@ pub const LABELS: &[Label] = &[
         name: "mode",
         meaning: "how the queue is read",
         values: || vec![mode_label(Mode::Peek), mode_label(Mode::Consume)],
+    },
+    Label {
+        name: "role",
+        meaning: "what the queue is for: callbacks, or what another queue's consumers gave up",
+        values: || vec![role_label(Role::Callback), role_label(Role::DeadLetter)],
     },
     Label {
         name: "state",
@@ -476,6 +481,14 @@ pub const fn mode_label(mode: Mode) -> &'static str {
     match mode {
         Mode::Peek => "peek",
         Mode::Consume => "consume",
+    }
+}
+
+/// Value of the label `role`.
+pub const fn role_label(role: Role) -> &'static str {
+    match role {
+        Role::Callback => "callback",
+        Role::DeadLetter => "dead_letter",
     }
 }
 

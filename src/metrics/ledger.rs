@@ -62,6 +62,7 @@ fn write_queue_gauges(queues: &[QueueSnapshot], writer: &mut Writer<'_>) {
             ("account", &*identity.account),
             ("mns_region", &*identity.region),
             ("mode", names::mode_label(identity.mode)),
+            ("role", names::role_label(identity.role)),
         ];
         family.sample(&labels, 1);
     }

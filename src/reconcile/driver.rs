@@ -60,6 +60,8 @@ pub struct Settings {
     pub region: String,
     /// Template groups that transcode nothing.
     pub not_transcoded: Vec<String>,
+    /// Between two questions about the same video; none for [`judge::POLL_INTERVAL`].
+    pub poll_interval: Option<Duration>,
     /// Of the backoff.
     pub seed: u64,
 }
@@ -137,6 +139,12 @@ impl<L: Ledger> Driver<L> {
         }
     }
 
+    fn judge(&mut self, queue: QueueIndex) -> &mut Judge {
+        let interval = self.settings.poll_interval;
+        let new = || Judge::new(interval.unwrap_or(judge::POLL_INTERVAL));
+        self.judges.entry(queue).or_insert_with(new)
+    }
+
     /// Asks once about everything that is due at `now`, unless a failure ordered a pause.
     pub async fn round(&mut self, now: Instant) -> Result<(), Stopped> {
         self.now = now;
@@ -176,7 +184,7 @@ impl<L: Ledger> Driver<L> {
             return Ok(());
         };
         let overdue = self.ledger.overdue(queue, MAX_OVERDUE);
-        let judge = self.judges.entry(queue).or_default();
+        let judge = self.judge(queue);
         let due = judge.due(overdue, situation.now);
         for batch in due.chunks(MAX_SUMMARY_IDS) {
             unless_refused(self.judge_batch(queue, batch).await)?;
@@ -203,7 +211,7 @@ impl<L: Ledger> Driver<L> {
         let Some(situation) = self.ledger.situation(queue) else {
             return ended;
         };
-        let judge = self.judges.entry(queue).or_default();
+        let judge = self.judge(queue);
         let judgements: Vec<Judgement> = batch
             .iter()
             .filter_map(|video| {

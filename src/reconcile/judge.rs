@@ -12,7 +12,7 @@ use crate::ledger::{Judgement, Overdue, Situation, Stage, Verdict};
 use crate::vod::api::{JobStatus, MediaStatus, TaskStatus, TranscodeSummary, VideoInfos};
 use crate::vod::event::MediaKey;
 
-/// A video is asked about no more often.
+/// A video is asked about no more often, unless somebody watches.
 pub const POLL_INTERVAL: Duration = Duration::from_mins(2);
 /// Polls that find the same progress before a transcode is stalled.
 const STALL_POLLS: u32 = 3;
@@ -43,8 +43,9 @@ pub enum Finding {
 }
 
 /// Judges the overdue videos of one queue, and remembers what it found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Judge {
+    poll_interval: Duration,
     found: HashMap<MediaKey, Poll>,
 }
 
@@ -119,7 +120,21 @@ pub fn of_info(
 
 // === impl Judge ===
 
+impl Default for Judge {
+    fn default() -> Self {
+        Self::new(POLL_INTERVAL)
+    }
+}
+
 impl Judge {
+    /// A judge who asks about a video no more often than this.
+    pub fn new(poll_interval: Duration) -> Self {
+        Self {
+            poll_interval,
+            found: HashMap::new(),
+        }
+    }
+
     /// Those of `overdue` that it is time to ask about, the longest unasked first, and forgets those that are overdue no
     /// longer.
     pub fn due(&mut self, overdue: Vec<Overdue>, now: UnixMillis) -> Vec<Overdue> {
@@ -133,7 +148,9 @@ impl Judge {
         let last = |video: &Overdue| self.found.get(&video.media).map(|poll| poll.at);
         let mut due: Vec<Overdue> = overdue
             .into_iter()
-            .filter(|video| last(video).is_none_or(|at| now.since(at) >= POLL_INTERVAL || at > now))
+            .filter(|video| {
+                last(video).is_none_or(|at| now.since(at) >= self.poll_interval || at > now)
+            })
             .collect();
         due.sort_by_key(|video| (last(video), video.since));
         due

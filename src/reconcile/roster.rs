@@ -107,6 +107,7 @@ impl Roster {
         let settings = Settings {
             region: vod.region.to_string(),
             not_transcoded: groups_of_templates.map(ToString::to_string).collect(),
+            poll_interval: Some(vod.poll_interval),
             seed,
         };
         let callbacks = Arc::clone(&self.callbacks);

@@ -1,7 +1,7 @@
 //! The demo's worker: consumes a queue, slowly, and dies on some messages before it has deleted its batch.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -23,16 +23,22 @@ const LONG_POLL: Duration = Duration::from_secs(5);
 const WORK: Duration = Duration::from_millis(150);
 /// Until somebody has restarted a dead worker.
 const RESTART: Duration = Duration::from_secs(2);
+/// The same where the death was asked for. Longer than the visibility timeout and a tick together, so that the exporter,
+/// which only peeks, sees what the worker does not take.
+const LONG_RESTART: Duration = Duration::from_secs(10);
 /// One message in so many is poison: the worker dies on it each time.
 const EVERY: u64 = 25;
 /// The first of them, so that somebody who looks sees it within a minute.
 const FIRST: u64 = 3;
 
 /// The messages that the worker dies on.
-#[derive(Default)]
-struct Poison {
+#[derive(Debug)]
+pub(super) struct Poison {
+    /// Whether it dies on a message unasked.
+    by_itself: bool,
     first_deliveries: u64,
-    ids: HashSet<String>,
+    /// How long the worker is dead after each, by message id.
+    ids: HashMap<String, Duration>,
 }
 
 /// Counts nothing: only the exporter's own calls are of interest.
@@ -63,12 +69,16 @@ pub(super) fn client(url: &str) -> anyhow::Result<Client> {
 }
 
 /// Works until cancelled.
-pub(super) async fn run(client: Client, queue: &str, cancelled: CancellationToken) {
-    let mut poison = Poison::default();
+pub(super) async fn run(
+    client: Client,
+    queue: &str,
+    poison: Arc<Mutex<Poison>>,
+    cancelled: CancellationToken,
+) {
     let work = async {
         loop {
             match client.batch_receive(queue, BATCH, LONG_POLL).await {
-                Ok(batch) => work_off(&client, queue, &mut poison, &batch).await,
+                Ok(batch) => work_off(&client, queue, &poison, &batch).await,
                 Err(error) if error.is_empty() => {}
                 Err(error) => {
                     warn!(%error, "The demo's worker cannot receive.");
@@ -83,16 +93,20 @@ pub(super) async fn run(client: Client, queue: &str, cancelled: CancellationToke
     }
 }
 
-async fn work_off(client: &Client, queue: &str, poison: &mut Poison, batch: &MessageBatch) {
+async fn work_off(client: &Client, queue: &str, poison: &Mutex<Poison>, batch: &MessageBatch) {
     for message in batch.iter() {
-        if poison.is(&message) {
+        let dies = poison
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is(&message);
+        if let Some(restart) = dies {
             warn!(
                 queue,
                 message_id = message.id,
                 dequeue_count = message.dequeue_count,
                 "The demo's worker dies on a message."
             );
-            tokio::time::sleep(RESTART).await;
+            tokio::time::sleep(restart).await;
             return;
         }
         tokio::time::sleep(WORK).await;
@@ -106,15 +120,34 @@ async fn work_off(client: &Client, queue: &str, poison: &mut Poison, batch: &Mes
 // === impl Poison ===
 
 impl Poison {
-    /// Whether the worker dies on this message: on the third it ever gets, and on every twenty-fifth from there.
-    fn is(&mut self, message: &Message<'_>) -> bool {
-        if message.dequeue_count == 1 {
+    /// With `by_itself`, now and then a message is poison unasked.
+    pub(super) fn new(by_itself: bool) -> Self {
+        Self {
+            by_itself,
+            first_deliveries: 0,
+            ids: HashMap::new(),
+        }
+    }
+
+    /// The worker dies on the message with this id.
+    pub(super) fn add(&mut self, id: &str) {
+        self.ids.insert(id.to_owned(), LONG_RESTART);
+    }
+
+    /// The worker dies on none of those any more.
+    pub(super) fn clear(&mut self) {
+        self.ids.clear();
+    }
+
+    /// How long the worker is dead if it dies on this message: by itself on the third it ever gets, and on every twenty-fifth from there.
+    fn is(&mut self, message: &Message<'_>) -> Option<Duration> {
+        if self.by_itself && message.dequeue_count == 1 {
             self.first_deliveries += 1;
             if self.first_deliveries % EVERY == FIRST {
-                self.ids.insert(message.id.to_owned());
+                self.ids.insert(message.id.to_owned(), RESTART);
             }
         }
-        self.ids.contains(message.id)
+        self.ids.get(message.id).copied()
     }
 }
 

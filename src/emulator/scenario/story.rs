@@ -87,6 +87,11 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// What VOD's API would tell if nothing followed.
+    pub(super) fn media(&self) -> Media {
+        self.media.clone()
+    }
+
     /// Everything that follows from an upload begun at `start`.
     pub(super) fn tell(mut self, start: UnixMillis) -> Vec<(UnixMillis, Step)> {
         if self.chance(0.3) {

@@ -211,9 +211,18 @@ impl Truth {
         self.videos.push_back(video);
     }
 
+    /// A video that has not left yet.
+    pub(super) fn video(&self, id: &str) -> Option<&Video> {
+        self.videos.get(self.index(id)?)
+    }
+
+    fn index(&self, video: &str) -> Option<usize> {
+        let place = self.places.get(video)?;
+        usize::try_from(place - self.videos_forgotten).ok()
+    }
+
     pub(super) fn changed(&mut self, video: &str, state: State, since: UnixMillis) {
-        let place = self.places.get(video).copied();
-        let index = place.and_then(|place| usize::try_from(place - self.videos_forgotten).ok());
+        let index = self.index(video);
         if let Some(video) = index.and_then(|index| self.videos.get_mut(index)) {
             video.state = state;
             video.since = since;

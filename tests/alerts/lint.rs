@@ -1,0 +1,283 @@
+//! What can be said of the rules without running them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vod_callback_exporter::metrics::catalogue::{self, Family, Kind, LABELS};
+
+use super::proof::{Row, promise};
+use super::rules::{self, Rule, Selector};
+use super::special;
+use super::table;
+
+/// Labels that Prometheus gives to a target, and that of buckets.
+const TARGET: [&str; 3] = ["job", "instance", "le"];
+/// Dashboards that alerts may point to.
+const DASHBOARDS: [&str; 4] = [
+    "vod-overview",
+    "vod-queue",
+    "vod-transcodes",
+    "vod-exporter",
+];
+const THRESHOLD: &str = "vod:threshold:";
+
+fn alerts() -> Vec<Rule> {
+    rules::all()
+        .into_iter()
+        .filter(|rule| rule.is_alert)
+        .collect()
+}
+
+/// The family of a series; a histogram is named by its parts only.
+fn family(name: &str) -> Option<&'static Family> {
+    let part = ["_bucket", "_count", "_sum"]
+        .iter()
+        .find_map(|suffix| catalogue::find(name.strip_suffix(suffix)?))
+        .filter(|family| matches!(family.kind, Kind::Histogram(_)));
+    let whole = catalogue::find(name).filter(|family| !matches!(family.kind, Kind::Histogram(_)));
+    whole.or(part)
+}
+
+#[test]
+fn every_alert_has_a_row_and_every_row_an_alert() {
+    let known: BTreeSet<String> = alerts().into_iter().map(|rule| rule.name).collect();
+    let rows = table::rows();
+    let mut tested: BTreeSet<String> = special::ALERTS.iter().map(ToString::to_string).collect();
+    for row in &rows {
+        tested.insert(row.alert.to_owned());
+    }
+    assert_eq!(known, tested);
+    for alert in known
+        .iter()
+        .filter(|alert| !special::ALERTS.contains(&alert.as_str()))
+    {
+        let silent = |row: &Row| row.alert == alert && !row.silent.is_empty();
+        assert!(rows.iter().any(silent), "{alert} is never silent");
+    }
+}
+
+#[test]
+fn every_alert_says_what_it_is_and_where_to_look() {
+    let mut promised: BTreeMap<&str, u32> = BTreeMap::new();
+    let alerts = alerts();
+    for row in table::rows() {
+        let rule = alerts.iter().find(|rule| rule.name == row.alert).unwrap();
+        let minutes = promised.entry(row.alert).or_default();
+        *minutes = promise(&row, rule).max(*minutes);
+    }
+    for rule in &alerts {
+        let name = &rule.name;
+        assert!(
+            name.starts_with("Vod") && name.chars().all(char::is_alphanumeric),
+            "{name}"
+        );
+        assert!(
+            ["critical", "warning", "info"].contains(&rule.severity.as_str()),
+            "{name}: severity {:?}",
+            rule.severity
+        );
+        let labels = rule.source["labels"].as_object().unwrap();
+        assert_eq!(
+            labels.len(),
+            1,
+            "{name}: a label that changes starts `for` anew"
+        );
+        let summary = rule.annotation("summary");
+        assert!(
+            !summary.is_empty() && !summary.contains("{{"),
+            "{name}: {summary:?}"
+        );
+        assert!(rule.annotation("description").ends_with('.'), "{name}");
+        let runbook = rule.annotation("runbook_url");
+        assert!(
+            runbook == format!("https://runbooks.example.com/vod-callback-exporter/{name}.md"),
+            "{name}: {runbook}"
+        );
+        let dashboard = rule.annotation("dashboard_url");
+        let uid = dashboard
+            .strip_prefix("https://grafana.example.com/d/")
+            .unwrap_or("");
+        let uid = uid.split('?').next().unwrap_or("");
+        assert!(DASHBOARDS.contains(&uid), "{name}: {dashboard}");
+
+        let path = rules::root().join(format!("docs/runbooks/{name}.md"));
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            text.starts_with(&format!("# {name}\n")),
+            "{}",
+            path.display()
+        );
+        for part in ["## Meaning", "## Confirm", "## Do", "## Silence"] {
+            assert!(text.contains(part), "{} has no {part}", path.display());
+        }
+        if let Some(minutes) = promised.get(name.as_str()) {
+            let promise = format!("Fires within {minutes} minutes");
+            assert!(
+                text.contains(&promise),
+                "{} lacks {promise:?}",
+                path.display()
+            );
+        }
+        let severity = format!("Severity: {}", rule.severity);
+        assert!(
+            text.contains(&severity),
+            "{} lacks {severity:?}",
+            path.display()
+        );
+    }
+    let pages = std::fs::read_dir(rules::root().join("docs/runbooks")).unwrap();
+    assert_eq!(
+        pages.count(),
+        alerts.len() + 1,
+        "one page an alert, and a list of them"
+    );
+}
+
+#[test]
+fn rules_name_nothing_outside_the_catalogue() {
+    let all = rules::all();
+    let recorded: BTreeSet<&str> = all
+        .iter()
+        .filter(|rule| !rule.is_alert)
+        .map(|rule| rule.name.as_str())
+        .collect();
+    for rule in &all {
+        let names = rules::names(&rule.expr);
+        for selector in &names.selectors {
+            if selector.metric.contains(':') {
+                assert!(recorded.contains(selector.metric.as_str()), "{selector:?}");
+                continue;
+            }
+            let family = family(&selector.metric)
+                .unwrap_or_else(|| panic!("{}: no metric {}", rule.name, selector.metric));
+            for (label, value) in &selector.matchers {
+                assert!(
+                    family.labels.contains(&label.as_str()),
+                    "{}: {} has no label {label}",
+                    rule.name,
+                    family.name
+                );
+                let label = LABELS.iter().find(|known| known.name == label).unwrap();
+                let values = (label.values)();
+                for value in value.split('|') {
+                    assert!(
+                        values.contains(&value),
+                        "{}: {} is never {value:?}",
+                        rule.name,
+                        label.name
+                    );
+                }
+            }
+        }
+        for label in &names.labels {
+            assert!(
+                LABELS.iter().any(|known| known.name == label) || TARGET.contains(&label.as_str()),
+                "{}: no label {label}",
+                rule.name
+            );
+        }
+    }
+}
+
+#[test]
+fn labels_of_annotations_are_in_the_expression() {
+    for rule in alerts() {
+        let mut known = rules::names(&rule.expr).labels;
+        for needed in rules::needed_by(Some(&rule.name)) {
+            known.extend(rules::names(&needed.expr).labels);
+        }
+        for (_, text) in &rule.annotations {
+            for used in text.split("$labels.").skip(1) {
+                let label: String = used
+                    .chars()
+                    .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
+                    .collect();
+                let is_made = rule.expr.contains(&format!("\"{label}\""));
+                assert!(
+                    known.contains(&label) || is_made,
+                    "{}: no label {label}",
+                    rule.name
+                );
+            }
+        }
+    }
+}
+
+/// A rule that adds up what replicas all report, or takes the largest of what they share, is wrong with two of them.
+#[test]
+fn replicas_are_aggregated_as_the_catalogue_says() {
+    for rule in rules::all() {
+        for selector in rules::names(&rule.expr).selectors {
+            let Some(family) = family(&selector.metric) else {
+                continue;
+            };
+            let aggregation =
+                |call: &&String| ["sum", "max", "min", "count", "avg"].contains(&call.as_str());
+            let around = selector.around.iter().rev().find(aggregation);
+            let allowed = match family.over_replicas {
+                "sum; max in peek" => vec!["sum", "max"],
+                other => vec![other],
+            };
+            let is_absence = selector
+                .around
+                .iter()
+                .any(|call| call == "absent_over_time");
+            assert!(
+                is_absence || around.is_some_and(|call| allowed.contains(&call.as_str())),
+                "{}: {} over replicas is {}, not {around:?}",
+                rule.name,
+                family.name,
+                family.over_replicas
+            );
+            assert!(is_ranged(&selector, family), "{}: {selector:?}", rule.name);
+        }
+    }
+}
+
+/// One failed scrape ends a naked gauge, and a naked counter says nothing.
+fn is_ranged(selector: &Selector, family: &Family) -> bool {
+    let calls: &[&str] = match family.kind {
+        Kind::Counter | Kind::Histogram(_) => &["increase", "rate"],
+        Kind::Gauge | Kind::Info => &[
+            "max_over_time",
+            "min_over_time",
+            "last_over_time",
+            "absent_over_time",
+        ],
+    };
+    selector
+        .around
+        .last()
+        .is_some_and(|call| calls.contains(&call.as_str()))
+}
+
+#[test]
+fn thresholds_are_all_used_and_missed_when_missing() {
+    let all = rules::all();
+    let defined: BTreeSet<&str> = all
+        .iter()
+        .filter_map(|rule| rule.name.strip_prefix(THRESHOLD))
+        .collect();
+    let mut used = BTreeSet::new();
+    let mut missed = BTreeSet::new();
+    for rule in &all {
+        for selector in rules::names(&rule.expr).selectors {
+            if let Some(threshold) = selector.metric.strip_prefix(THRESHOLD) {
+                let set = if rule.name == "VodThresholdMissing" {
+                    &mut missed
+                } else {
+                    &mut used
+                };
+                set.insert(threshold.to_owned());
+            }
+        }
+    }
+    let defined: BTreeSet<String> = defined.into_iter().map(str::to_owned).collect();
+    assert_eq!(defined, used);
+    assert_eq!(defined, missed);
+    let files: BTreeSet<&str> = all
+        .iter()
+        .filter(|rule| rule.name.starts_with(THRESHOLD))
+        .map(|rule| rule.file.as_str())
+        .collect();
+    assert_eq!(files, BTreeSet::from(["thresholds.yaml"]));
+}

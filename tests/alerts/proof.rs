@@ -1,0 +1,270 @@
+//! Holds an alert against scenarios, judged by promtool.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::referees::Referees;
+use super::rules::{self, Rule};
+use super::series::Timeline;
+use super::world::{Fate, World};
+
+/// The exporter's tick, a scrape and an evaluation, a minute each.
+const PIPELINE: u32 = 3;
+/// What failed scrapes may add.
+const SLACK: u32 = 2;
+/// For how long an alert must then hold.
+const HOLDS: u32 = 75;
+/// When a restart, a gap or blindness comes, after the alert should have fired.
+const LATER: u32 = 5;
+
+/// An alert, the scenario that it is for, and scenarios that it must not fire in.
+pub(crate) struct Row {
+    pub(crate) alert: &'static str,
+    /// Minutes of trouble after which the metric tells of it.
+    pub(crate) tells_after: u32,
+    pub(crate) fires: World,
+    /// Not quite enough, each with its name.
+    pub(crate) silent: Vec<(&'static str, World)>,
+    /// How long those are looked at.
+    pub(crate) silent_minutes: u32,
+    /// The exact description of an alert that fires, where it tells no number that varies.
+    pub(crate) description: Option<&'static str>,
+    /// Its labels beside severity and queue.
+    pub(crate) labels: &'static [(&'static str, &'static str)],
+    /// Variants that make no sense for this alert, and why.
+    pub(crate) without: &'static [(Variant, &'static str)],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    FailedScrapes,
+    Replicas,
+    Gap,
+    Restart,
+    Unreadable,
+    Vanished,
+}
+
+/// What promtool is to find about one alert in one timeline.
+struct Case {
+    timeline: Timeline,
+    tests: Vec<Value>,
+    alerts: Vec<Value>,
+}
+
+/// From the trouble's beginning to the alert, at most.
+pub(crate) fn promise(row: &Row, rule: &Rule) -> u32 {
+    row.tells_after + PIPELINE + rule.wait
+}
+
+/// Runs all scenarios of a row.
+pub(crate) async fn prove(row: Row) {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let rules = rules::all();
+    let rule = rules.iter().find(|rule| rule.name == row.alert).unwrap();
+    let promised = row.fires.calm + promise(&row, rule);
+    let minutes = promise(&row, rule) + LATER + HOLDS;
+    let later = promised + SLACK + LATER;
+    let mode = row.fires.mode;
+    let live = async |fate: Fate| {
+        let mut sim = row.fires.live(minutes, fate).await;
+        Timeline::new(std::mem::take(&mut sim.scrapes), mode)
+    };
+    let plain = live(Fate::default()).await;
+    let end = row.fires.calm + minutes - 1;
+    let case = |name: &str, timeline: &Timeline, slack: u32| {
+        fires(
+            row.alert,
+            name,
+            timeline,
+            [row.fires.calm, promised + slack, end],
+        )
+    };
+    let mut cases = vec![case("fires", &plain, 0)];
+    let skipped = |variant| row.without.iter().any(|(skipped, _)| *skipped == variant);
+    for variant in [
+        Variant::FailedScrapes,
+        Variant::Replicas,
+        Variant::Gap,
+        Variant::Restart,
+        Variant::Unreadable,
+        Variant::Vanished,
+    ] {
+        // To end by loss of sight is forbidden to pages only.
+        if skipped(variant) || variant == Variant::Vanished && rule.severity != "critical" {
+            continue;
+        }
+        let timeline = match variant {
+            Variant::FailedScrapes => plain.clone().with_failed_scrapes(),
+            Variant::Replicas => plain.clone().replicated(),
+            Variant::Gap => plain.clone().with_gap(later),
+            Variant::Vanished => plain.clone().vanished(later),
+            Variant::Restart => {
+                live(Fate {
+                    restart: Some(later),
+                    ..Fate::default()
+                })
+                .await
+            }
+            Variant::Unreadable => {
+                live(Fate {
+                    unreadable: Some(later),
+                    ..Fate::default()
+                })
+                .await
+            }
+        };
+        cases.push(case(&format!("{variant:?}"), &timeline, SLACK));
+    }
+    if let Some(description) = row.description {
+        let mut labels = json!({"severity": rule.severity, "queue": "vod"});
+        for (name, value) in row.labels {
+            labels[name] = (*value).into();
+        }
+        let alert = json!({
+            "eval_time": format!("{promised}m"),
+            "alertname": row.alert,
+            "exp_alerts": [{
+                "exp_labels": labels,
+                "exp_annotations": {
+                    "summary": rule.annotation("summary"),
+                    "description": description,
+                    "runbook_url": rule.annotation("runbook_url"),
+                    "dashboard_url": rule.annotation("dashboard_url").replace("{{ $labels.queue }}", "vod"),
+                },
+            }],
+        });
+        cases[0].alerts.push(alert);
+    }
+    for (name, world) in &row.silent {
+        let mut sim = world.live(row.silent_minutes, Fate::default()).await;
+        let timeline = Timeline::new(std::mem::take(&mut sim.scrapes), world.mode);
+        let end = world.calm + row.silent_minutes - 1;
+        let alert = format!("alertname=\"{}\"", row.alert);
+        let replicated = timeline.clone().replicated().with_failed_scrapes();
+        for (how, timeline) in [("", timeline), (", replicas", replicated)] {
+            cases.push(silent(&alert, &format!("{name}{how}"), &timeline, end));
+        }
+    }
+    judge(&referees, Some(row.alert), &cases);
+}
+
+/// Holds that no alert fires that fits `matcher`.
+pub(crate) fn judge_silent(
+    referees: &Referees,
+    matcher: &str,
+    timelines: &[(String, Timeline, u32)],
+) {
+    let cases: Vec<Case> = timelines
+        .iter()
+        .map(|(name, timeline, end)| silent(matcher, name, timeline, *end))
+        .collect();
+    judge(referees, None, &cases);
+}
+
+/// Not before the trouble, within the promise, and from then on until the end.
+fn fires(alert: &str, name: &str, timeline: &Timeline, [from, by, end]: [u32; 3]) -> Case {
+    let firing = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
+    Case {
+        timeline: timeline.clone(),
+        tests: vec![
+            is(
+                from,
+                &format!("count(count_over_time({firing}[{from}m])) or vector(0) # {name}, before"),
+                0.0,
+            ),
+            is(
+                by,
+                &format!("count({firing}) > bool 0 or vector(0) # {name}, in time"),
+                1.0,
+            ),
+            // Half a minute more than that, since newer versions leave out the left end.
+            is(
+                end,
+                &format!(
+                    "max(count_over_time({firing}[{}s])) or vector(0) # {name}, steady",
+                    (end - by) * 60 + 30
+                ),
+                f64::from(end - by + 1),
+            ),
+        ],
+        alerts: Vec::new(),
+    }
+}
+
+fn silent(matcher: &str, name: &str, timeline: &Timeline, end: u32) -> Case {
+    let firing = format!("ALERTS{{{matcher},alertstate=\"firing\"}}");
+    Case {
+        timeline: timeline.clone(),
+        // By alert, so that a failure names it.
+        tests: vec![json!({
+            "expr": format!("count by (alertname, queue, event_type) (count_over_time({firing}[{end}m])) # {name}"),
+            "eval_time": format!("{end}m"),
+            "exp_samples": [],
+        })],
+        alerts: Vec::new(),
+    }
+}
+
+fn is(minute: u32, expr: &str, value: f64) -> Value {
+    json!({
+        "expr": expr,
+        "eval_time": format!("{minute}m"),
+        "exp_samples": [{"labels": "{}", "value": value}],
+    })
+}
+
+/// Holds cases against the rules that these alerts need, or against all.
+fn judge(referees: &Referees, alerts: Option<&str>, cases: &[Case]) {
+    let rules = rules::needed_by(alerts);
+    let wanted: BTreeSet<String> = rules
+        .iter()
+        .flat_map(|rule| rules::names(&rule.expr).selectors)
+        .map(|selector| selector.metric)
+        .collect();
+    let tests = cases.iter().map(|case| {
+        json!({
+            "interval": "1m",
+            "input_series": case.timeline.input(|name| wanted.contains(name)),
+            "promql_expr_test": case.tests,
+            "alert_rule_test": case.alerts,
+        })
+    });
+    promtool_test(
+        referees,
+        &rules::as_file(&rules),
+        &tests.collect::<Vec<_>>(),
+    );
+}
+
+/// Runs promtool's unit tests against a file of rules.
+pub(crate) fn promtool_test(referees: &Referees, rules: &Value, tests: &[Value]) {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("rules.yaml"), rules.to_string()).unwrap();
+    let file = json!({
+        "rule_files": [path("rules.yaml")],
+        "evaluation_interval": "1m",
+        "tests": tests,
+    });
+    std::fs::write(path("test.yaml"), file.to_string()).unwrap();
+    promtool(referees, &["test", "rules"], &[&path("test.yaml")]);
+}
+
+/// Runs promtool, which must succeed.
+pub(crate) fn promtool(referees: &Referees, words: &[&str], paths: &[&Path]) {
+    let mut command = std::process::Command::new(referees.tool("bin/promtool"));
+    let output = command.args(words).args(paths).output().unwrap();
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "promtool {words:?} failed:\n{}{}",
+        said(&output.stdout),
+        said(&output.stderr)
+    );
+}

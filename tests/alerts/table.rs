@@ -1,0 +1,389 @@
+//! The one table: each alert, what it fires in and how soon, and what it does not fire in.
+
+use std::time::Duration;
+
+use vod_callback_exporter::emulator::scenario::Settings;
+use vod_callback_exporter::ledger::snapshot::Role;
+use vod_callback_exporter::ledger::{Mode, TranscodeSettings, Verdict};
+
+use super::proof::{Row, Variant};
+use super::queue::Worker;
+use super::sim::{MINUTE, Sim};
+use super::world::{World, calm};
+
+/// A tick after it has ended nothing is left to see of the queue.
+const NO_EXPORTER: &[(Variant, &str)] = &[
+    (Variant::Restart, "there is no exporter"),
+    (Variant::Unreadable, "there is no exporter"),
+    (Variant::FailedScrapes, "there is nothing to scrape"),
+    (Variant::Gap, "there is nothing to scrape"),
+];
+
+fn row(alert: &'static str, tells_after: u32, fires: World) -> Row {
+    Row {
+        alert,
+        tells_after,
+        fires,
+        silent: Vec::new(),
+        silent_minutes: tells_after + 30,
+        description: None,
+        labels: &[],
+        without: &[],
+    }
+}
+
+fn consumed(trouble: fn(&mut Sim)) -> World {
+    World {
+        trouble,
+        ..World::default()
+    }
+}
+
+fn peeked(trouble: fn(&mut Sim)) -> World {
+    World {
+        mode: Mode::Peek,
+        ..consumed(trouble)
+    }
+}
+
+/// So many uploads a minute, none of which goes well.
+fn bad(per_minute: f64, change: impl FnOnce(&mut Settings)) -> Settings {
+    let mut settings = Settings {
+        failure_share: 0.0,
+        partial_failure_share: 0.0,
+        broken_source_share: 0.0,
+        deleted_share: 0.0,
+        duplicate_share: 0.0,
+        live_record_share: 0.0,
+        reordered_share: 0.0,
+        side_event_share: 0.0,
+        url_upload_share: 0.0,
+        ..calm(per_minute)
+    };
+    change(&mut settings);
+    settings
+}
+
+fn failing(per_minute: f64, code: &str) -> Settings {
+    bad(per_minute, |settings| {
+        settings.failure_share = 1.0;
+        settings.failure_codes = vec![(code.to_owned(), 1)];
+    })
+}
+
+fn stalling(per_minute: f64) -> Settings {
+    bad(per_minute, |settings| settings.stalled_share = 1.0)
+}
+
+/// Nothing of them is playable for hours.
+fn crawling(per_minute: f64) -> Settings {
+    bad(per_minute, |settings| {
+        settings.queue_wait = Duration::from_hours(5);
+    })
+}
+
+fn losing(per_minute: f64) -> Settings {
+    bad(per_minute, |settings| settings.lost_callback_share = 1.0)
+}
+
+/// Files that are no videos: nobody's fault here.
+fn broken(per_minute: f64) -> Settings {
+    bad(per_minute, |settings| settings.broken_source_share = 1.0)
+}
+
+macro_rules! table {
+    ($($test:ident: $row:expr;)+) => {
+        /// Alerts of all rows.
+        pub(crate) fn rows() -> Vec<Row> {
+            vec![$($row),+]
+        }
+
+        mod fires_in_time_and_else_is_silent {
+            use super::*;
+
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::super::proof::prove($row).await;
+                }
+            )+
+        }
+    };
+}
+
+table! {
+    // The first upload comes within 4 minutes, its deadline 18 later, and VOD is asked for 6.
+    transcodes_stalled: Row {
+        silent: vec![
+            ("slow, but moving", consumed(|sim| {
+                sim.vod_says = Verdict::Slow;
+                sim.add(stalling(0.6));
+            })),
+            ("lost callbacks", consumed(|sim| sim.add(losing(0.6)))),
+        ],
+        ..row("VodTranscodesStalled", 28, consumed(|sim| sim.add(stalling(0.6))))
+    };
+    service_faults: Row {
+        silent: vec![
+            ("a few", consumed(|sim| sim.add(failing(0.06, "InternalError")))),
+            ("broken files", consumed(|sim| sim.add(broken(4.0)))),
+            ("settings", consumed(|sim| sim.add(failing(2.0, "KeyNotFound")))),
+            ("hardly any traffic", World {
+                platform: calm(0.02),
+                ..consumed(|sim| sim.add(failing(0.1, "InternalError")))
+            }),
+        ],
+        ..row("VodServiceFaults", 10, consumed(|sim| sim.add(failing(2.0, "InternalError"))))
+    };
+    service_faults_peeked: row("VodServiceFaults", 20, peeked(|sim| {
+        sim.worker = Worker::Behind(MINUTE * 2);
+        sim.add(failing(2.0, "InternalError"));
+    }));
+    config_faults: Row {
+        silent: vec![
+            ("a few", consumed(|sim| sim.add(failing(0.06, "InvalidParameter.TemplateNotFound")))),
+            ("broken files", consumed(|sim| sim.add(broken(4.0)))),
+            ("VOD's own", consumed(|sim| sim.add(failing(2.0, "InternalError")))),
+        ],
+        ..row("VodConfigFaults", 10, consumed(|sim| sim.add(failing(2.0, "InvalidParameter.TemplateNotFound"))))
+    };
+    other_faults: Row {
+        silent: vec![
+            ("some", consumed(|sim| sim.add(failing(0.25, "Unheard.Of")))),
+            // VOD tells no code for some of them.
+            ("broken files", consumed(|sim| sim.add(broken(1.0)))),
+        ],
+        ..row("VodOtherFaults", 20, consumed(|sim| sim.add(failing(3.0, "Unheard.Of"))))
+    };
+    // The first upload within 4 minutes, the deadline 18 later.
+    callbacks_lost: Row {
+        silent: vec![("never finished", consumed(|sim| sim.add(stalling(0.6))))],
+        ..row("VodCallbacksLost", 23, consumed(|sim| sim.add(losing(0.6))))
+    };
+    transcodes_abandoned: {
+        let abandoning = |hours, trouble| World {
+            transcodes: TranscodeSettings {
+                abandon_after: Duration::from_hours(hours),
+                ..World::default().transcodes
+            },
+            ..consumed(trouble)
+        };
+        Row {
+            silent: vec![
+                ("not that old", abandoning(4, |sim| sim.add(stalling(0.6)))),
+                ("closed before", abandoning(2, |sim| sim.add(losing(0.6)))),
+            ],
+            ..row("VodTranscodesAbandoned", 124, abandoning(2, |sim| sim.add(stalling(0.6))))
+        }
+    };
+    callback_config_wrong: {
+        let configured = |trouble| World {
+            calm: 20,
+            ..consumed(trouble)
+        };
+        Row {
+            silent: vec![("right", configured(|sim| sim.configure_callback("vod", &["ALL"])))],
+            description: Some(
+                "Check events of VOD's callback configuration fails for queue vod: callbacks do not come, or not all. The exporter's log names the remedy.",
+            ),
+            labels: &[("check", "events")],
+            ..row("VodCallbackConfigWrong", 1, configured(|sim| {
+                sim.configure_callback("vod", &["FileUploadComplete", "TranscodeComplete"]);
+            }))
+        }
+    };
+    view_incomplete: Row {
+        silent: vec![("three an hour", consumed(|sim| sim.strangers = 3))],
+        description: Some(
+            "Somebody else receives from queue vod: its numbers are a lower bound, and stalls, silence and lost callbacks cannot be told for 24 hours.",
+        ),
+        ..row("VodViewIncomplete", 2, consumed(|sim| sim.strangers = 4))
+    };
+    stall_detection_blind: Row {
+        silent: vec![("consumed without asking", consumed(|sim| sim.ask_vod(false)))],
+        description: Some(
+            "Queue vod is only peeked at and VOD's API is not asked about its videos: a stalled transcode shows nowhere.",
+        ),
+        without: &[(Variant::Gap, "told of what is there, not of what was: three minutes are bridged by nothing")],
+        // The last look with VOD's help leaves the range.
+        ..row("VodStallDetectionBlind", 6, peeked(|sim| sim.ask_vod(false)))
+    };
+    queue_silent: {
+        let day = |platform, trouble| World {
+            calm: 26 * 60,
+            platform,
+            ..consumed(trouble)
+        };
+        let busy = || calm(0.4);
+        Row {
+            silent: vec![
+                ("quiet as ever", day(calm(0.01), |sim| sim.platforms.clear())),
+                ("events go on", day(busy(), |_| {})),
+                ("no history", World { calm: 120, platform: busy(), ..consumed(|sim| sim.platforms.clear()) }),
+                ("peeked", World { mode: Mode::Peek, ..day(busy(), |sim| sim.platforms.clear()) }),
+            ],
+            silent_minutes: 180,
+            ..row("VodQueueSilent", 120, day(busy(), |sim| sim.platforms.clear()))
+        }
+    };
+    backlog_stuck: Row {
+        silent: vec![
+            ("behind, but moving", World {
+                platform: calm(0.15),
+                ..peeked(|sim| sim.worker = Worker::Takes(1))
+            }),
+            ("ten minutes old", peeked(|sim| sim.worker = Worker::Behind(MINUTE * 10))),
+        ],
+        silent_minutes: 90,
+        ..row("VodBacklogStuck", 16, peeked(|sim| sim.worker = Worker::Takes(0)))
+    };
+    backlog_drains_slowly: Row {
+        silent: vec![
+            ("twelve minutes behind", peeked(|sim| sim.worker = Worker::Behind(MINUTE * 12))),
+            ("caught up fast", World {
+                minute: |sim, minute| sim.worker = if minute < 20 { Worker::Takes(3) } else { Worker::Quick },
+                ..peeked(|_| {})
+            }),
+        ],
+        silent_minutes: 90,
+        ..row("VodBacklogDrainsSlowly", 35, peeked(|sim| sim.worker = Worker::Takes(5)))
+    };
+    callbacks_expiring: {
+        let short = |trouble| World {
+            retention: Duration::from_hours(3),
+            ..peeked(trouble)
+        };
+        Row {
+            silent: vec![("half of it", short(|sim| sim.worker = Worker::Behind(MINUTE * 100)))],
+            silent_minutes: 150,
+            ..row("VodCallbacksExpiring", 137, short(|sim| sim.worker = Worker::Takes(0)))
+        }
+    };
+    redelivery_storm: Row {
+        silent: vec![
+            ("quick", peeked(|_| {})),
+            ("slow, but once each", peeked(|sim| sim.worker = Worker::Behind(MINUTE * 3))),
+        ],
+        ..row("VodRedeliveryStorm", 20, peeked(|sim| sim.worker = Worker::Fails(5)))
+    };
+    poison_message: Row {
+        silent: vec![("deleted after nine", World {
+            minute: |sim, minute| if minute == 9 { sim.poison(false) },
+            ..peeked(|sim| sim.poison(true))
+        })],
+        ..row("VodPoisonMessage", 10, peeked(|sim| sim.poison(true)))
+    };
+    dead_letters: {
+        let dead = |trouble| World {
+            role: Role::DeadLetter,
+            platform: Settings { uploads_per_second: 0.0, ..calm(1.0) },
+            ..peeked(trouble)
+        };
+        Row {
+            silent: vec![("empty", dead(|_| {}))],
+            description: Some("Dead-letter queue vod holds messages that their consumers gave up."),
+            ..row("VodDeadLetters", 1, dead(|sim| sim.poison(true)))
+        }
+    };
+    delivery_slow: Row {
+        silent: vec![("half a minute late", consumed(|sim| sim.delay = MINUTE / 2))],
+        // The delay itself, and until a tenth of half an hour's events was late.
+        ..row("VodDeliverySlow", 12, consumed(|sim| sim.delay = MINUTE * 5))
+    };
+    decode_failures: Row {
+        silent: vec![
+            ("hardly any", consumed(|sim| sim.add(bad(1.0, |settings| settings.undecodable_share = 0.02)))),
+            ("failed transcodes", consumed(|sim| sim.add(failing(2.0, "InternalError")))),
+        ],
+        ..row("VodDecodeFailures", 10, consumed(|sim| sim.add(bad(1.0, |settings| settings.undecodable_share = 1.0))))
+    };
+    depth_untrusted: Row {
+        silent: vec![("quick worker", peeked(|sim| sim.counters_retired = true))],
+        description: Some(
+            "MNS says that queue vod is empty while messages are seen in it: mns_queue_messages is absent. No other alert depends on it.",
+        ),
+        // A message a minute old, and three ticks.
+        ..row("VodDepthUntrusted", 5, peeked(|sim| {
+            sim.worker = Worker::Takes(0);
+            sim.counters_retired = true;
+        }))
+    };
+    // The objective of 10 minutes, and as long until the hour's share is spent.
+    playable_burns_fast: Row {
+        silent: vec![
+            ("one in thirty", consumed(|sim| sim.add(crawling(0.06)))),
+            ("broken files", consumed(|sim| sim.add(broken(4.0)))),
+            ("hardly any traffic", World { platform: calm(0.02), ..consumed(|sim| sim.add(crawling(0.1))) }),
+        ],
+        silent_minutes: 120,
+        ..row("VodPlayableBudgetBurnsFast", 24, consumed(|sim| sim.add(crawling(2.0))))
+    };
+    playable_burns_slowly: Row {
+        silent: vec![
+            ("broken files", World {
+                platform: Settings { failure_share: 0.0, reordered_share: 0.0, deleted_share: 0.0, ..calm(2.0) },
+                ..consumed(|sim| sim.add(broken(0.5)))
+            }),
+            ("two bad ones", World {
+                platform: Settings { failure_share: 0.0, reordered_share: 0.0, deleted_share: 0.0, ..calm(0.5) },
+                ..consumed(|sim| sim.add(crawling(0.01)))
+            }),
+        ],
+        silent_minutes: 120,
+        ..row("VodPlayableBudgetBurnsSlowly", 45, consumed(|sim| sim.add(crawling(0.1))))
+    };
+    exporter_down: Row {
+        silent: vec![("three minutes", World {
+            minute: |sim, minute| sim.down = minute < 3,
+            ..consumed(|_| {})
+        })],
+        without: NO_EXPORTER,
+        ..row("VodExporterDown", 6, consumed(|sim| sim.down = true))
+    };
+    queue_unwatched: Row {
+        silent: vec![("a restart", World {
+            minute: |sim, minute| sim.down = minute < 3,
+            ..consumed(|_| {})
+        })],
+        description: Some("No exporter tells of queue vod any more, though one did within the last 6 hours."),
+        without: &[
+            (Variant::Restart, "the process would watch it again"),
+            (Variant::Gap, "the exporter being down is another alert"),
+            (Variant::Unreadable, "it is not read"),
+        ],
+        ..row("VodQueueUnwatched", 6, consumed(Sim::forget_queue))
+    };
+    queue_unreadable: Row {
+        silent: vec![("four minutes", World {
+            minute: |sim, minute| sim.unreadable = minute < 4,
+            ..consumed(|_| {})
+        })],
+        ..row("VodQueueUnreadable", 6, consumed(|sim| sim.unreadable = true))
+    };
+    queue_frozen: Row {
+        silent: vec![("nine minutes", World {
+            minute: |sim, minute| sim.frozen = minute < 8,
+            ..consumed(|_| {})
+        })],
+        without: &[
+            (Variant::Restart, "which ends it"),
+            (Variant::Unreadable, "it is not read"),
+            (Variant::Gap, "judged by what is there"),
+            (Variant::Vanished, "then the exporter is down"),
+        ],
+        ..row("VodQueueUnreadable", 11, consumed(|sim| sim.frozen = true))
+    };
+    credentials_expiring: Row {
+        silent: vec![("renewed five minutes before", World {
+            minute: |sim, minute| if minute.is_multiple_of(10) {
+                sim.expires = Some(sim.now.plus(MINUTE * 15));
+            },
+            ..consumed(|_| {})
+        })],
+        ..row("VodCredentialsExpiring", 6, consumed(|sim| sim.expires = Some(sim.now.plus(MINUTE * 10))))
+    };
+    state_not_durable: Row {
+        silent: vec![("durable", consumed(|_| {}))],
+        ..row("VodStateNotDurable", 1, consumed(|sim| sim.durable = false))
+    };
+}
