@@ -243,6 +243,15 @@ table! {
             ..row("VodQueueSilent", 120, day(busy(), |sim| sim.platforms.clear()))
         }
     };
+    // Counters and the last event are forgotten in the restart.
+    queue_silent_without_state: row("VodQueueSilent", 120, World {
+        calm: 26 * 60,
+        platform: calm(0.4),
+        ..consumed(|sim| {
+            sim.platforms.clear();
+            sim.durable = false;
+        })
+    });
     backlog_stuck: Row {
         silent: vec![
             ("behind, but moving", World {
