@@ -281,13 +281,22 @@ A simulated video platform uploads and transcodes; its callbacks go to an emulat
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Demo {
+        #[command(flatten)]
+        args: Args,
+    }
 
     #[tokio::test]
     async fn the_emulator_takes_whatever_the_platform_pushes() {
-        let server = emulator(1).unwrap();
+        let Demo { args } = Demo::parse_from(["demo", "--emulator.port=0"]);
+        let server = emulator(&args).unwrap();
         let handle = server.handle();
-        let mut platform = platform(1, &handle);
+        let mut platform = platform(&args, &handle);
         let mut too_large = 0;
         while too_large == 0 {
             for push in platform.step(platform.next_due().unwrap()) {

@@ -52,6 +52,13 @@ fn every_alert_has_a_row_and_every_row_an_alert() {
     {
         let silent = |row: &Row| row.alert == alert && !row.silent.is_empty();
         assert!(rows.iter().any(silent), "{alert} is never silent");
+        let pages = alerts()
+            .iter()
+            .any(|rule| rule.name == *alert && rule.severity == "critical");
+        let ends = rows
+            .iter()
+            .any(|row| row.alert == alert && row.ends.is_some());
+        assert!(!pages || ends, "{alert} pages and is not shown to end");
     }
 }
 
@@ -202,10 +209,23 @@ fn labels_of_annotations_are_in_the_expression() {
     }
 }
 
+/// Rules that need no second form for replicas that peek, and why.
+const ONE_FORM: [(&str, &str); 2] = [
+    (
+        "vod:event_delivery_seconds:p90_30m",
+        "a quantile is the same of twice as many",
+    ),
+    (
+        "vod:silent_since_timestamp_seconds",
+        "only where the queue is consumed",
+    ),
+];
+
 /// A rule that adds up what replicas all report, or takes the largest of what they share, is wrong with two of them.
 #[test]
 fn replicas_are_aggregated_as_the_catalogue_says() {
     for rule in rules::all() {
+        let mut forms: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for selector in rules::names(&rule.expr).selectors {
             let Some(family) = family(&selector.metric) else {
                 continue;
@@ -229,6 +249,22 @@ fn replicas_are_aggregated_as_the_catalogue_says() {
                 family.over_replicas
             );
             assert!(is_ranged(&selector, family), "{}: {selector:?}", rule.name);
+            if allowed.len() == 2 {
+                forms
+                    .entry(family.name)
+                    .or_default()
+                    .extend(around.cloned());
+            }
+        }
+        for (name, forms) in forms {
+            let needs_one = ONE_FORM
+                .iter()
+                .any(|(rule_name, _)| *rule_name == rule.name);
+            assert!(
+                needs_one || forms.len() == 2,
+                "{}: {name} only as {forms:?}",
+                rule.name
+            );
         }
     }
 }

@@ -30,6 +30,9 @@ pub(crate) struct Row {
     pub(crate) silent: Vec<(&'static str, World)>,
     /// How long those are looked at.
     pub(crate) silent_minutes: u32,
+    /// The same trouble, over at some time, and after how many minutes the alert has fired and is over, too. Every page has
+    /// one.
+    pub(crate) ends: Option<(World, u32)>,
     /// The exact description of an alert that fires, where it tells no number that varies.
     pub(crate) description: Option<&'static str>,
     /// Its labels beside severity and queue.
@@ -151,6 +154,11 @@ pub(crate) async fn prove(row: Row) {
             cases.push(silent(&alert, &format!("{name}{how}"), &timeline, end));
         }
     }
+    if let Some((world, minutes)) = &row.ends {
+        let mut sim = world.live(minutes + 1, Fate::default()).await;
+        let timeline = Timeline::new(std::mem::take(&mut sim.scrapes), world.mode);
+        cases.push(ends(row.alert, &timeline, world.calm + minutes));
+    }
     judge(&referees, Some(row.alert), &cases);
 }
 
@@ -192,6 +200,23 @@ fn fires(alert: &str, name: &str, timeline: &Timeline, [from, by, end]: [u32; 3]
                 ),
                 f64::from(end - by + 1),
             ),
+        ],
+        alerts: Vec::new(),
+    }
+}
+
+/// Fired, and no longer.
+fn ends(alert: &str, timeline: &Timeline, end: u32) -> Case {
+    let firing = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
+    Case {
+        timeline: timeline.clone(),
+        tests: vec![
+            is(
+                end,
+                &format!("count(count_over_time({firing}[{end}m])) > bool 0 or vector(0) # fired"),
+                1.0,
+            ),
+            is(end, &format!("count({firing}) or vector(0) # ends"), 0.0),
         ],
         alerts: Vec::new(),
     }

@@ -217,6 +217,9 @@ impl Sim {
         self.instance = if self.instance == "a" { "b" } else { "c" };
         self.metrics = Arc::new(Metrics::new().unwrap());
         self.serve();
+        if !self.durable {
+            lock(&self.state).ledger = Ledger::new(1 << 20);
+        }
         self.apply(&Record::Started {
             quarantine_bytes: 1 << 20,
         });

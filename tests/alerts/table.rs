@@ -26,6 +26,7 @@ fn row(alert: &'static str, tells_after: u32, fires: World) -> Row {
         fires,
         silent: Vec::new(),
         silent_minutes: tells_after + 30,
+        ends: None,
         description: None,
         labels: &[],
         without: &[],
@@ -121,7 +122,11 @@ table! {
             })),
             ("lost callbacks", consumed(|sim| sim.add(losing(0.6)))),
         ],
-        ..row("VodTranscodesStalled", 28, consumed(|sim| sim.add(stalling(0.6))))
+        ends: Some((World {
+            minute: |sim, minute| if minute == 45 { sim.vod_says = Verdict::Deleted },
+            ..consumed(|sim| sim.add(stalling(0.6)))
+        }, 80)),
+            ..row("VodTranscodesStalled", 28, consumed(|sim| sim.add(stalling(0.6))))
     };
     service_faults: Row {
         silent: vec![
@@ -133,7 +138,11 @@ table! {
                 ..consumed(|sim| sim.add(failing(0.1, "InternalError")))
             }),
         ],
-        ..row("VodServiceFaults", 10, consumed(|sim| sim.add(failing(2.0, "InternalError"))))
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
+            ..consumed(|sim| sim.add(failing(2.0, "InternalError")))
+        }, 70)),
+            ..row("VodServiceFaults", 10, consumed(|sim| sim.add(failing(2.0, "InternalError"))))
     };
     service_faults_peeked: row("VodServiceFaults", 20, peeked(|sim| {
         sim.worker = Worker::Behind(MINUTE * 2);
@@ -145,7 +154,11 @@ table! {
             ("broken files", consumed(|sim| sim.add(broken(4.0)))),
             ("VOD's own", consumed(|sim| sim.add(failing(2.0, "InternalError")))),
         ],
-        ..row("VodConfigFaults", 10, consumed(|sim| sim.add(failing(2.0, "InvalidParameter.TemplateNotFound"))))
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
+            ..consumed(|sim| sim.add(failing(2.0, "InvalidParameter.TemplateNotFound")))
+        }, 70)),
+            ..row("VodConfigFaults", 10, consumed(|sim| sim.add(failing(2.0, "InvalidParameter.TemplateNotFound"))))
     };
     other_faults: Row {
         silent: vec![
@@ -223,19 +236,49 @@ table! {
                 ("peeked", World { mode: Mode::Peek, ..day(busy(), |sim| sim.platforms.clear()) }),
             ],
             silent_minutes: 180,
+            ends: Some((World {
+                minute: |sim, minute| if minute == 140 { sim.add(calm(0.4)) },
+                ..day(busy(), |sim| sim.platforms.clear())
+            }, 155)),
             ..row("VodQueueSilent", 120, day(busy(), |sim| sim.platforms.clear()))
         }
     };
+    // Counters and the last event are forgotten in the restart.
+    queue_silent_without_state: row("VodQueueSilent", 120, World {
+        calm: 26 * 60,
+        platform: calm(0.4),
+        ..consumed(|sim| {
+            sim.platforms.clear();
+            sim.durable = false;
+        })
+    });
     backlog_stuck: Row {
         silent: vec![
             ("behind, but moving", World {
                 platform: calm(0.15),
                 ..peeked(|sim| sim.worker = Worker::Takes(1))
             }),
+            ("taken late, and then nothing comes", World {
+                minute: |sim, minute| match minute {
+                    3 => sim.platforms.clear(),
+                    10 => sim.worker = Worker::Quick,
+                    _ => {}
+                },
+                ..peeked(|sim| sim.worker = Worker::Takes(0))
+            }),
+            ("dead letters", World {
+                role: Role::DeadLetter,
+                platform: Settings { uploads_per_second: 0.0, ..calm(1.0) },
+                ..peeked(|sim| sim.poison(true))
+            }),
             ("ten minutes old", peeked(|sim| sim.worker = Worker::Behind(MINUTE * 10))),
         ],
         silent_minutes: 90,
-        ..row("VodBacklogStuck", 16, peeked(|sim| sim.worker = Worker::Takes(0)))
+        ends: Some((World {
+            minute: |sim, minute| if minute == 40 { sim.worker = Worker::Quick },
+            ..peeked(|sim| sim.worker = Worker::Takes(0))
+        }, 50)),
+            ..row("VodBacklogStuck", 16, peeked(|sim| sim.worker = Worker::Takes(0)))
     };
     backlog_drains_slowly: Row {
         silent: vec![
@@ -256,6 +299,10 @@ table! {
         Row {
             silent: vec![("half of it", short(|sim| sim.worker = Worker::Behind(MINUTE * 100)))],
             silent_minutes: 150,
+            ends: Some((World {
+                minute: |sim, minute| if minute == 150 { sim.worker = Worker::Quick },
+                ..short(|sim| sim.worker = Worker::Takes(0))
+            }, 165)),
             ..row("VodCallbacksExpiring", 137, short(|sim| sim.worker = Worker::Takes(0)))
         }
     };
@@ -316,7 +363,11 @@ table! {
             ("hardly any traffic", World { platform: calm(0.02), ..consumed(|sim| sim.add(crawling(0.1))) }),
         ],
         silent_minutes: 120,
-        ..row("VodPlayableBudgetBurnsFast", 24, consumed(|sim| sim.add(crawling(2.0))))
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
+            ..consumed(|sim| sim.add(crawling(0.5)))
+        }, 180)),
+            ..row("VodPlayableBudgetBurnsFast", 24, consumed(|sim| sim.add(crawling(2.0))))
     };
     playable_burns_slowly: Row {
         silent: vec![
@@ -338,7 +389,11 @@ table! {
             ..consumed(|_| {})
         })],
         without: NO_EXPORTER,
-        ..row("VodExporterDown", 6, consumed(|sim| sim.down = true))
+        ends: Some((World {
+            minute: |sim, minute| sim.down = minute < 20,
+            ..consumed(|_| {})
+        }, 25)),
+            ..row("VodExporterDown", 6, consumed(|sim| sim.down = true))
     };
     queue_unwatched: Row {
         silent: vec![("a restart", World {
@@ -358,7 +413,11 @@ table! {
             minute: |sim, minute| sim.unreadable = minute < 4,
             ..consumed(|_| {})
         })],
-        ..row("VodQueueUnreadable", 6, consumed(|sim| sim.unreadable = true))
+        ends: Some((World {
+            minute: |sim, minute| sim.unreadable = minute < 20,
+            ..consumed(|_| {})
+        }, 25)),
+            ..row("VodQueueUnreadable", 6, consumed(|sim| sim.unreadable = true))
     };
     queue_frozen: Row {
         silent: vec![("nine minutes", World {
