@@ -26,6 +26,8 @@ demo-stack: ## the demo with a real Prometheus, the alert rules, Alertmanager an
 # Tests that are judged by real servers and SDKs find them here, and fail where one is missing.
 # Without the variable (plain `cargo test`) they are skipped.
 test: export VOD_REFEREES := $(CURDIR)/.tools
+# The crash test kills what is shipped, which is built for the image.
+test: export VOD_RELEASED_EXPORTER := $(if $(TEST_ARGS),,$(CURDIR)/target/image/root/vod-callback-exporter)
 test: tools lint $(if $(TEST_ARGS),,image-files) ## all checks and tests, real servers and SDKs included (TEST_ARGS=..)
 	cargo test --doc --quiet
 	scripts/test $(TEST_ARGS)

@@ -74,7 +74,10 @@ fn seed() -> u64 {
 /// The binary that is shipped, where `make test` has built it.
 fn binary() -> std::ffi::OsString {
     let debug = env!("CARGO_BIN_EXE_vod-callback-exporter");
-    std::env::var_os("VOD_RELEASED_EXPORTER").unwrap_or_else(|| debug.into())
+    let released = std::env::var_os("VOD_RELEASED_EXPORTER");
+    released
+        .filter(|path| !path.is_empty())
+        .unwrap_or_else(|| debug.into())
 }
 
 /// An exporter that keeps its state, and its config, in a directory.

@@ -21,8 +21,7 @@ use vod_callback_exporter::recorder::sightings;
 
 const QUEUE: QueueIndex = QueueIndex(0);
 const START: UnixMillis = UnixMillis::from_secs(1_800_000_000);
-/// As many as the platform remembers.
-const VIDEOS: usize = 10_000;
+const VIDEOS: usize = 50_000;
 
 /// A platform whose callbacks a ledger consumes, hour by hour.
 struct Days {
@@ -32,6 +31,8 @@ struct Days {
     pushed: u64,
     /// Messages that wait in the queue while the exporter is away.
     waiting: Vec<(u64, String, UnixMillis)>,
+    /// What became of every video; the platform remembers the last 10,000.
+    truth: BTreeMap<String, Video>,
 }
 
 impl Days {
@@ -42,6 +43,7 @@ impl Days {
             now: START,
             pushed: 0,
             waiting: Vec::new(),
+            truth: BTreeMap::new(),
         };
         days.open();
         days
@@ -121,13 +123,10 @@ impl Days {
             .collect()
     }
 
-    fn truth(&self) -> BTreeMap<&str, &Video> {
-        self.platform
-            .truth()
-            .videos
-            .iter()
-            .map(|video| (video.id.as_str(), video))
-            .collect()
+    fn look(&mut self) {
+        for video in &self.platform.truth().videos {
+            self.truth.insert(video.id.clone(), video.clone());
+        }
     }
 
     fn counts(&self) -> vod_callback_exporter::ledger::Counts {
@@ -141,11 +140,11 @@ impl Days {
     }
 
     /// Every stalled video really is, as far as callbacks can tell: VOD never finished it, or never said so.
-    fn assert_no_false_stall(&self) {
-        let truth = self.truth();
+    fn assert_no_false_stall(&mut self) {
+        self.look();
         for (id, row) in self.rows() {
             if row.verdict == Some(Verdict::Stalled) {
-                let video = truth.get(id.as_str()).expect("a video of the platform");
+                let video = self.truth.get(&id).expect("a video of the platform");
                 assert!(
                     matches!(video.state, State::Stalled | State::LostCallback),
                     "{video:?} {row:?}"
@@ -158,7 +157,7 @@ impl Days {
 fn settings() -> Settings {
     Settings {
         queues: vec!["q".to_owned()],
-        uploads_per_second: 0.2,
+        uploads_per_second: 1.0,
         stalled_share: 0.02,
         lost_callback_share: 0.01,
         failure_share: 0.03,
@@ -170,7 +169,7 @@ fn settings() -> Settings {
 #[test]
 fn without_asking_vod_no_stall_is_false_and_what_is_missed_has_shown_no_stream() {
     let mut days = Days::new(settings());
-    while days.platform.truth().videos.len() < VIDEOS {
+    while days.truth.len() < VIDEOS {
         days.minute();
         days.consume();
         if days.now.0 % 3_600_000 == 0 {
@@ -179,7 +178,7 @@ fn without_asking_vod_no_stall_is_false_and_what_is_missed_has_shown_no_stream()
     }
     days.assert_no_false_stall();
 
-    let (rows, truth) = (days.rows(), days.truth());
+    let (rows, truth) = (days.rows(), &days.truth);
     let due = days.now.minus(Duration::from_hours(2));
     let horizon = days.now.minus(Duration::from_hours(47));
     let stuck: BTreeSet<&str> = truth
@@ -190,7 +189,7 @@ fn without_asking_vod_no_stall_is_false_and_what_is_missed_has_shown_no_stream()
         .map(|video| video.id.as_str())
         .collect();
     assert!(stuck.len() > 100, "{} stuck", stuck.len());
-    let mut missed = 0;
+    let mut missed = Vec::new();
     for id in &stuck {
         let row = rows.get(*id).expect("a stuck video is in flight");
         let verdict = row.verdict.expect("and overdue");
@@ -201,10 +200,15 @@ fn without_asking_vod_no_stall_is_false_and_what_is_missed_has_shown_no_stream()
                 "transcoding",
                 "one whose stream was seen is not missed"
             );
-            missed += 1;
+            missed.push(*id);
         }
     }
-    assert!(missed < stuck.len(), "{missed} of {} missed", stuck.len());
+    eprintln!("{} of {} missed: {missed:?}", missed.len(), stuck.len());
+    assert!(missed.len() < stuck.len() / 2);
+    let said = rows
+        .values()
+        .filter(|row| row.verdict == Some(Verdict::Stalled));
+    assert!(said.count() >= stuck.len() - missed.len());
 }
 
 #[test]

@@ -9,6 +9,24 @@ RANGE = "$__range"
 # Queues of dead letters have messages, but no event of VOD.
 LAST_EVENT = "vod_event_last_timestamp_seconds"
 
+# Replicas share the messages behind these in consume, and see the same ones in peek.
+SHARED = {
+    "mns_message_redeliveries_total",
+    "mns_messages_seen_total",
+    "vod_event_clock_skew_total",
+    "vod_event_decode_failures_total",
+    "vod_event_delivery_seconds",
+    "vod_event_duplicates_total",
+    "vod_event_failures_total",
+    "vod_event_faults_total",
+    "vod_events_total",
+    "vod_reconciliations_total",
+    "vod_stream_transcode_seconds",
+    "vod_stream_transcodes_total",
+    "vod_transcode_stalls_total",
+    "vod_transcodes_closed_total",
+}
+
 
 def select(metric, *matchers, queue=True):
     """A selector for the chosen jobs and, unless the metric has no queue, queues."""
@@ -103,5 +121,12 @@ def depth(*matchers):
 
 
 def _summed(function, metric, matchers, by, queue, window):
+    if metric.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") in SHARED:
+        labels = [label.strip() for label in by.split(",") if label.strip()]
+        of_queues = ["queue", *(label for label in labels if label != "queue")]
+        each = counted(function, metric, *matchers, by=", ".join(of_queues), window=window)
+        if set(labels) == set(of_queues):
+            return each
+        return f"sum{f' by ({by})' if by else ''} {each}"
     by = f" by ({by})" if by else ""
     return f"sum{by} ({function}({select(metric, *matchers, queue=queue)}[{window}]))"
