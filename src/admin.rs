@@ -39,7 +39,7 @@ use tokio::sync::mpsc;
 pub use gate::{Gate, Refusal};
 pub use readiness::Readiness;
 pub use reload::Reload;
-pub use web_config::{Checked, WebFile, check as check_web_config};
+pub use web_config::{Checked, TlsTrouble, WebFile, check as check_web_config};
 
 use crate::http::serve::{Limits, serve};
 use crate::ledger::Snapshot;

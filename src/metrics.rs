@@ -29,7 +29,7 @@ use self::catalogue::{
     WEB_REFUSALS,
 };
 use self::exposition::Writer;
-use crate::admin::Refusal;
+use crate::admin::{Refusal, TlsTrouble};
 use crate::clock::UnixMillis;
 use crate::ledger::Snapshot;
 use crate::reconcile::callback::{CallbackConfig, Check};
@@ -128,6 +128,11 @@ impl Metrics {
     /// The config was read again: it is in force since then, or it was bad.
     pub fn reloaded(&self, at: Option<UnixMillis>) {
         self.reloads.reloaded(at);
+    }
+
+    /// How the certificates and keys of the web config fared.
+    pub fn tls_trouble(&self, trouble: TlsTrouble) {
+        self.reloads.tls_trouble(trouble);
     }
 
     /// What is shown of VOD's callback configuration.

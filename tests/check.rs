@@ -407,6 +407,194 @@ async fn a_clock_that_is_wrong() {
         .fails_only("queue", "408 TimeExpired", "synchronise the clock (NTP)");
 }
 
+const STS: Operation = Operation::GetCallerIdentity;
+const MNS: Operation = Operation::GetQueueAttributes;
+/// A fault, where it strikes, the area and the status of what is told, and parts of what was found and of the remedy.
+type Row = (
+    Fault,
+    Operation,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+const FAULTS: [Row; 18] = [
+    (
+        Fault::AccessDenied,
+        STS,
+        "identity",
+        "warn",
+        "403 Forbidden",
+        "which policy",
+    ),
+    (
+        Fault::ExpiredToken,
+        STS,
+        "credentials",
+        "fail",
+        "InvalidSecurityToken",
+        "renew both",
+    ),
+    (
+        Fault::Html,
+        STS,
+        "identity",
+        "warn",
+        "no JSON",
+        "right service",
+    ),
+    (
+        Fault::Garbage,
+        STS,
+        "identity",
+        "warn",
+        "no JSON",
+        "right service",
+    ),
+    (
+        Fault::ResetBefore,
+        STS,
+        "identity",
+        "warn",
+        "reset",
+        "firewall and proxy",
+    ),
+    (
+        Fault::Truncated,
+        STS,
+        "identity",
+        "warn",
+        "end of file",
+        "firewall and proxy",
+    ),
+    (
+        Fault::InternalError,
+        STS,
+        "identity",
+        "warn",
+        "500",
+        "try again; STS answers so",
+    ),
+    (
+        Fault::ServiceUnavailable,
+        STS,
+        "identity",
+        "warn",
+        "503",
+        "try again; STS answers so",
+    ),
+    (
+        Fault::TooManyRequests,
+        STS,
+        "identity",
+        "warn",
+        "Throttling",
+        "in a minute",
+    ),
+    (
+        Fault::AccessDenied,
+        MNS,
+        "permissions",
+        "fail",
+        "is denied",
+        "peek.json",
+    ),
+    (
+        Fault::ExpiredToken,
+        MNS,
+        "credentials",
+        "fail",
+        "SecurityTokenExpired",
+        "renew all three",
+    ),
+    (
+        Fault::Html,
+        MNS,
+        "queue",
+        "fail",
+        "malformed answer",
+        "what answers at the endpoint",
+    ),
+    (
+        Fault::Garbage,
+        MNS,
+        "queue",
+        "fail",
+        "malformed answer",
+        "what answers at the endpoint",
+    ),
+    (
+        Fault::ResetBefore,
+        MNS,
+        "queue",
+        "fail",
+        "reset",
+        "reachable from here",
+    ),
+    (
+        Fault::Truncated,
+        MNS,
+        "queue",
+        "fail",
+        "end of file",
+        "reachable from here",
+    ),
+    (
+        Fault::InternalError,
+        MNS,
+        "queue",
+        "fail",
+        "500",
+        "retry later",
+    ),
+    (
+        Fault::ServiceUnavailable,
+        MNS,
+        "queue",
+        "fail",
+        "503",
+        "retry later",
+    ),
+    (
+        Fault::TooManyRequests,
+        MNS,
+        "queue",
+        "fail",
+        "429",
+        "poll less often",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_of_a_service_has_its_remedy() {
+    // What fails for a while is asked again and again, all at the same time.
+    let mut rows = tokio::task::JoinSet::new();
+    for (fault, operation, area, status, found, remedy) in FAULTS {
+        rows.spawn(async move {
+            let it = Installation::new();
+            let rule = FaultRule::always(fault).on(operation);
+            it.world.emulator.set_faults(vec![rule]);
+            let told = it.check().await;
+            let row = format!("{fault:?} of {operation:?}\n{}", told.text);
+            let all = told.of(area, status);
+            let fits = |it: &String| it.contains(found) && it.contains(remedy);
+            assert!(all.iter().any(fits), "{row}");
+            let failed = u64::from(status == "fail");
+            assert_eq!(told.json["fail"], failed, "{row}");
+            assert_eq!(u64::try_from(told.code).unwrap(), failed, "{row}");
+            // Not to know who asks keeps nobody from looking at the queue.
+            if status == "warn" {
+                assert!(!told.of("queue", "ok").is_empty(), "{row}");
+                assert!(!told.of("permissions", "ok").is_empty(), "{row}");
+            }
+            assert!(!told.text.contains("trust policy"), "{row}");
+        });
+    }
+    while let Some(row) = rows.join_next().await {
+        row.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_cannot_be_reached() {
     let it = Installation::new();

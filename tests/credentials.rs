@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use cloud::{
-    Account, Clock, Fake, OIDC_PROVIDER, ROLE, Reply, START, hourly, hours, key, metadata, role,
-    token,
+    Account, Clock, Fake, OIDC_PROVIDER, ROLE, Reply, START, hourly, hours, key, metadata,
+    metadata_saying, role, token,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -315,18 +315,66 @@ async fn version_1_of_the_metadata_service_serves_unless_it_is_disabled() {
 }
 
 #[tokio::test]
+async fn version_1_serves_whatever_becomes_of_the_token() {
+    for (reply, kind) in [
+        (
+            Box::new(|| Reply::Reset) as Box<dyn Fn() -> Reply + Send>,
+            "connection",
+        ),
+        (Box::new(|| Reply::Hang), "timeout"),
+        (
+            Box::new(|| Reply::text(200, &"x".repeat(200_000))),
+            "malformed",
+        ),
+    ] {
+        let fake = metadata_saying(reply).await;
+        let account = instance(&fake, &[]);
+        let id = tokio::time::timeout(Duration::from_secs(20), account.id());
+        assert_eq!(id.await.unwrap().unwrap(), "STS.7", "{kind}");
+        assert_eq!(account.failures(), [""; 0], "{kind}");
+        let (methods, seen) = (fake.asked(), fake.seen());
+        // A client may try a connection that was reset once more.
+        let gets = methods.iter().filter(|asked| asked.starts_with("GET "));
+        assert_eq!(gets.count(), 2, "{kind}: {methods:?}");
+        assert!(
+            seen.iter()
+                .all(|request| request.header("x-aliyun-ecs-metadata-token").is_none()),
+            "{kind}"
+        );
+
+        let disabled = instance(&fake, &[("ALIBABA_CLOUD_IMDSV1_DISABLED", "true")]);
+        let error = tokio::time::timeout(Duration::from_secs(20), disabled.provider.get());
+        assert_eq!(error.await.unwrap().unwrap_err().kind(), kind);
+        let gets = fake
+            .asked()
+            .into_iter()
+            .filter(|asked| asked.starts_with("GET "));
+        assert_eq!(gets.count(), 2, "{kind}: nothing is asked without a token");
+    }
+}
+
+#[tokio::test]
 async fn a_metadata_service_that_hangs_costs_a_second() {
     let fake = Fake::saying(|| Reply::Hang).await;
-    let account = instance(&fake, &[]);
-    let error = tokio::time::timeout(Duration::from_secs(20), account.provider.get());
-    let error = error.await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), "timeout");
-    assert!(
-        error.to_string().contains("no complete answer within 1 s"),
-        "{error}"
-    );
-    assert_eq!(fake.seen().len(), 1, "it is not asked a second time");
-    assert_eq!(account.failures(), ["timeout"]);
+    for (environment, requests) in [
+        (&[][..], 2),
+        (&[("ALIBABA_CLOUD_IMDSV1_DISABLED", "true")], 3),
+    ] {
+        let account = instance(&fake, environment);
+        let started = tokio::time::Instant::now();
+        let error = tokio::time::timeout(Duration::from_secs(20), account.provider.get());
+        let error = error.await.unwrap().unwrap_err();
+        let took = started.elapsed();
+        assert_eq!(error.kind(), "timeout");
+        assert!(
+            error.to_string().contains("no complete answer within 1 s"),
+            "{error}"
+        );
+        assert!(took >= Duration::from_millis(950), "{took:?}");
+        assert!(took < Duration::from_millis(1_900), "{took:?}");
+        assert_eq!(fake.seen().len(), requests, "{environment:?}");
+        assert_eq!(account.failures(), ["timeout"]);
+    }
 }
 
 #[tokio::test]

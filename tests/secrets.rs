@@ -9,6 +9,8 @@
 
 #[path = "support/authority.rs"]
 mod authority;
+#[path = "support/cloud.rs"]
+mod cloud;
 #[path = "support/exporter.rs"]
 mod exporter;
 #[path = "support/process.rs"]
@@ -17,11 +19,14 @@ mod process;
 mod world;
 
 use std::process::Command;
+use std::time::Duration;
 
 use authority::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cloud::{Fake, Reply};
 use exporter::{Exporter, TOKEN};
+use vod_callback_exporter::clock;
 use vod_callback_exporter::emulator::vod::CallbackSettings;
 use vod_callback_exporter::emulator::{Credentials, Fault, FaultRule, Options};
 use world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, World, until};
@@ -29,6 +34,10 @@ use world::{ACCESS_KEY_ID, ACCESS_KEY_SECRET, World, until};
 const PASSWORD: &str = "correct-horse-battery";
 const WRONG_PASSWORD: &str = "wrong-horse-battery";
 const AUTH_KEY: &str = "vod-callback-auth-key";
+/// In the URI of a service that hands out credentials.
+const URI_KEY: &str = "key-of-a-credentials-uri";
+/// What the kubelet would project.
+const OIDC_TOKEN: &str = "eyJ.oidc-token-of-a-pod";
 /// Stands where no secret should.
 const MISPLACED: &str = "misplaced-secret";
 const TITLE: &str = "title-of-a-customers-video";
@@ -129,6 +138,9 @@ async fn good_life(
     exporter
         .process
         .line(|line| line.contains("queue=b ") && line.contains("access_denied"));
+    for account in ["account=pod", "account=lost"] {
+        exporter.process.line(|line| line.contains(account));
+    }
     exporter
         .process
         .line(|line| line.contains("vod_callback") || line.contains("callback configuration"));
@@ -212,6 +224,82 @@ fn other_commands(told: &mut Told, exporter: &Exporter) {
     told.run(Command::new(EXE).args(["run", &endpoint, "--mns.queue=q"]));
 }
 
+/// `check` of every account, with an STS that names whom it was asked by and one that refuses.
+fn checks(told: &mut Told, exporter: &Exporter, world: &World) {
+    let flag = format!("--config.file={}", exporter.path("vod.yaml").display());
+    for sts in [&world.url, "http://127.0.0.1:1"] {
+        for format in ["text", "json"] {
+            let said = told.run(Command::new(EXE).args([
+                "check",
+                &flag,
+                &format!("--format={format}"),
+                &format!("--sts.endpoint={sts}"),
+                &format!("--ram.endpoint={}", world.url),
+            ]));
+            for part in ["pod", "given by oidc", "lost", "service.test.Broken"] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+        }
+    }
+}
+
+/// An STS that gives a role, and a service of one's own that repeats a secret where it should explain.
+async fn clouds() -> (Fake, Fake) {
+    let expires = clock::now().plus(Duration::from_hours(1));
+    let sts = Fake::start(move |_| cloud::role(1, expires).at(clock::now())).await;
+    let lost = Fake::saying(|| Reply::refusal(403, "service.test.Broken")).await;
+    (sts, lost)
+}
+
+/// A world in which the pod's role is who it is.
+fn pods_world() -> World {
+    let options = Options {
+        seed: 83,
+        credentials: Credentials {
+            access_key_id: "STS.1".to_owned(),
+            access_key_secret: "hunter-1".to_owned(),
+            security_token: Some("token-1".to_owned()),
+        },
+        ..Options::new("unused", "unused")
+    };
+    World::with(options, "127.0.0.1:0", &["c"], 30)
+}
+
+/// All that can hold a secret, at a good MNS, one that refuses, one for the pods, and at services for credentials.
+fn config(url: &str, refusing: &str, pods: &str, [sts, lost]: [&str; 2]) -> String {
+    let (role, oidc) = (cloud::ROLE, cloud::OIDC_PROVIDER);
+    format!(
+        "  pod: {{credentials: oidc, role_arn: \"{role}\", oidc_provider_arn: \"{oidc}\", oidc_token_file: oidc, \
+              sts_endpoint: \"{sts}\"}}\n  \
+         lost: {{credentials: uri, credentials_uri: \"{lost}/creds?key={URI_KEY}\"}}\n  \
+         sts: {{access_key_id_file: id, access_key_secret_file: secret, security_token_file: token}}\n\
+         defaults: {{account: sts, endpoint: \"{url}\", tick: 10s}}\n\
+         queues:\n\
+         - {{name: a, mode: consume, forward: {{name: worker}}, \
+              vod: {{region: cn-shanghai, endpoint: \"{url}\", requests_per_second: 50}}}}\n\
+         - {{name: b, endpoint: \"{refusing}\"}}\n\
+         - {{name: c, account: pod, endpoint: \"{pods}\"}}\n\
+         - {{name: d, account: lost}}\n\
+         alertmanager: {{urls: [\"{refusing}\"], username: alice, password_file: wrong}}\n"
+    )
+}
+
+/// A failed transcode, which an alert tells of.
+fn failure() -> String {
+    format!(
+        r#"{{"EventType":"TranscodeComplete","Status":"fail","VideoId":"{:032}","EventTime":"{}","ErrorCode":"InternalError"}}"#,
+        8,
+        clock::now()
+    )
+}
+
+fn upload() -> String {
+    format!(
+        r#"{{"EventType":"FileUploadComplete","Status":"success","VideoId":"{:032}","EventTime":"2026-02-01T08:00:05Z","Title":"{TITLE}"}}"#,
+        7
+    )
+}
+
 fn broken(key: &str) -> String {
     let mut broken = key.to_owned();
     broken.replace_range(80..90, "??????????");
@@ -254,34 +342,19 @@ async fn no_secret_shows_anywhere() {
         auth_key: AUTH_KEY.to_owned(),
         ..CallbackSettings::default()
     });
-    let upload = format!(
-        r#"{{"EventType":"FileUploadComplete","Status":"success","VideoId":"{:032}","EventTime":"2026-02-01T08:00:05Z","Title":"{TITLE}"}}"#,
-        7
-    );
-    world.emulator.send("a", &upload).unwrap();
+    world.emulator.send("a", &upload()).unwrap();
     world.emulator.send("a", &format!("{{{TITLE}")).unwrap();
-    let failed = format!(
-        r#"{{"EventType":"TranscodeComplete","Status":"fail","VideoId":"{:032}","EventTime":"{}","ErrorCode":"InternalError"}}"#,
-        8,
-        vod_callback_exporter::clock::now()
-    );
-    world.emulator.send("a", &failed).unwrap();
+    world.emulator.send("a", &failure()).unwrap();
     let url = &world.url;
     // A bad signature is told with what was signed, by servers that like to talk.
     let refusing = World::new(82, &["b"], 30);
     refusing
         .emulator
         .set_faults(vec![FaultRule::always(Fault::AccessDenied)]);
-    let config = format!(
-        "  sts: {{access_key_id_file: id, access_key_secret_file: secret, security_token_file: token}}\n\
-         defaults: {{account: sts, endpoint: \"{url}\", tick: 10s}}\n\
-         queues:\n\
-         - {{name: a, mode: consume, forward: {{name: worker}}, \
-              vod: {{region: cn-shanghai, endpoint: \"{url}\", requests_per_second: 50}}}}\n\
-         - {{name: b, endpoint: \"{0}\"}}\n\
-         alertmanager: {{urls: [\"{0}\"], username: alice, password_file: wrong}}\n",
-        refusing.url
-    );
+    let (sts, lost) = clouds().await;
+    let pods = pods_world();
+    let (sts_url, lost_url) = (sts.url(), lost.url());
+    let config = config(url, &refusing.url, &pods.url, [&sts_url, &lost_url]);
     let authority = Authority::new();
     let (server, client) = (authority.server(), authority.named("client.example"));
     let hash = bcrypt::hash(PASSWORD, 4).unwrap();
@@ -293,6 +366,7 @@ async fn no_secret_shows_anywhere() {
         ("client.pem", &client.certificate),
         ("client.key", &client.key),
         ("wrong", WRONG_PASSWORD),
+        ("oidc", OIDC_TOKEN),
     ];
     let further = ["--web.config.file={dir}/web.yaml", "--web.enable-lifecycle"];
     let mut exporter = Exporter::start_with(&config, &files, &further);
@@ -313,6 +387,7 @@ async fn no_secret_shows_anywhere() {
         "{page}"
     );
     other_commands(&mut told, &exporter);
+    checks(&mut told, &exporter, &world);
     exporter.process.terminate();
     let (code, lines) = exporter.process.finish();
     assert_eq!(code, Some(0));
@@ -328,6 +403,12 @@ async fn no_secret_shows_anywhere() {
         ("the security token", TOKEN.to_owned()),
         ("a signature of MNS", format!("MNS {ACCESS_KEY_ID}:")),
         ("a signature of VOD", "Signature=".to_owned()),
+        ("the pod's OIDC token", OIDC_TOKEN.to_owned()),
+        ("the role's access key secret", "hunter-1".to_owned()),
+        ("the role's security token", "token-1".to_owned()),
+        ("a signature of the role", "MNS STS.1:".to_owned()),
+        ("the key in the credentials URI", URI_KEY.to_owned()),
+        ("a signature of STS", "ACS3-HMAC-SHA256".to_owned()),
         ("VOD's AuthKey", AUTH_KEY.to_owned()),
         ("the password", PASSWORD.to_owned()),
         ("the password as it is sent", basic(PASSWORD)),

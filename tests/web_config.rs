@@ -41,6 +41,8 @@ const CONFIG: &str = "queues: [{name: a, account: main, endpoint: \"http://127.0
 const HASH: &str = "$2b$04$XDfxnsvU2eSSAD9y.iz7Me7vq0re9PKlHiBuCMj5e2nIvjoFDs7Sa";
 const PASSWORD: &str = "in-the-clear";
 const TLS: &str = "cert_file: server.pem, key_file: server.key";
+const RELOADS: &str = "vod_callback_exporter_config_reloads_total";
+const RELOADED: &str = "vod_callback_exporter_config_last_reload_successful";
 const REFUSALS: &str = "vod_callback_exporter_web_refusals_total";
 
 /// One line of the table.
@@ -288,6 +290,13 @@ async fn refusals(client: &reqwest::Client, exporter: &Exporter, reason: &str) -
 
 /// A client that trusts an authority and opens a connection for every request.
 fn client(authority: &Authority) -> reqwest::Client {
+    builder(authority)
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap()
+}
+
+fn builder(authority: &Authority) -> reqwest::ClientBuilder {
     let pem = authority.pem();
     let mut roots = rustls::RootCertStore::empty();
     let certificate = rustls::pki_types::pem::PemObject::from_pem_slice(pem.as_bytes()).unwrap();
@@ -301,10 +310,7 @@ fn client(authority: &Authority) -> reqwest::Client {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .no_proxy()
-        .pool_max_idle_per_host(0)
         .timeout(Duration::from_secs(30))
-        .build()
-        .unwrap()
 }
 
 #[test]
@@ -466,19 +472,8 @@ async fn a_file_that_turned_bad_keeps_everybody_out_until_it_is_corrected() {
             .map(|answer| answer.status().as_u16())
     };
     assert_eq!(ask().await, Some(200));
+    let unusable = web.replace("server.key", "nothing.key");
     for (file, bad, good, said) in [
-        (
-            "server.pem",
-            "garbage",
-            &*server.certificate,
-            "found no certificate in",
-        ),
-        (
-            "server.key",
-            "garbage",
-            &server.key,
-            "found no private key in",
-        ),
         (
             "web.yaml",
             "tls_server_confg: {}",
@@ -491,18 +486,19 @@ async fn a_file_that_turned_bad_keeps_everybody_out_until_it_is_corrected() {
             &web,
             "found no TLS, which was there at the start",
         ),
+        ("web.yaml", &unusable, &web, "nothing.key"),
     ] {
         exporter.write(file, bad);
         assert_eq!(ask().await, None, "{file} is {bad:?}");
         let line = exporter.process.line(|line| line.contains(said));
         assert!(
-            line.contains("level=error") && line.contains("refused until it is corrected"),
+            line.contains("level=error") && line.contains("are refused until"),
             "{line}"
         );
         exporter.write(file, good);
         assert_eq!(ask().await, Some(200), "{file} is good again");
     }
-    assert!(refusals(&client, &exporter, "web_config").await >= 4.0);
+    assert!(refusals(&client, &exporter, "web_config").await >= 3.0);
 
     // What becomes good is in force at once, without a restart.
     exporter.write("web.yaml", &web.replace("alice", "bob"));
@@ -510,6 +506,104 @@ async fn a_file_that_turned_bad_keeps_everybody_out_until_it_is_corrected() {
     exporter.write("web.yaml", &web);
     assert_eq!(ask().await, Some(200));
     assert_eq!(refusals(&client, &exporter, "unauthorized").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_and_keys_that_turned_to_garbage_leave_the_last_good_ones_in_use() {
+    let authority = Authority::new();
+    let server = authority.server();
+    let web = format!(
+        "tls_server_config: {{{TLS}, client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem}}\n\
+         basic_auth_users: {{alice: {HASH}}}\n"
+    );
+    let ca = authority.pem();
+    let mut exporter = serving(&web, &server, &[("ca.pem", &ca)]);
+    let client = client(&authority);
+    let url = format!("https://{}/metrics", exporter.address);
+    let ask = async |user: &str| {
+        let asked = client.get(&url).basic_auth(user, Some(PASSWORD)).send();
+        asked.await.ok().map(|answer| answer.status().as_u16())
+    };
+    let scrape = async || {
+        let asked = client.get(&url).basic_auth("alice", Some(PASSWORD)).send();
+        Scrape::from_text(asked.await.unwrap().text().await.unwrap())
+    };
+    let failures = |scrape: &Scrape| {
+        let failures = scrape.get(RELOADS, &[("result", "failure")]).unwrap();
+        (failures, scrape.get(RELOADED, &[]).unwrap())
+    };
+    // It listens before it says since when its config is in force.
+    world::until_asked(
+        async || scrape().await.get(RELOADED, &[]) == Some(1.0),
+        || "the config is in force".to_owned(),
+    )
+    .await;
+    assert_eq!(failures(&scrape().await), (0.0, 1.0));
+    for (round, (file, good, said)) in [
+        (
+            "server.pem",
+            &*server.certificate,
+            "found no certificate in",
+        ),
+        ("server.key", &server.key, "found no private key in"),
+        ("ca.pem", &ca, "found no certificate in"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        exporter.write(file, "garbage");
+        let count = f64::from(u32::try_from(round).unwrap() + 1);
+        for _ in 0..3 {
+            assert_eq!(failures(&scrape().await), (count, 0.0), "{file}");
+        }
+        let line = exporter.process.line(|line| line.contains(said));
+        assert!(
+            line.contains("level=error") && line.contains("the last good ones stay in use"),
+            "{line}"
+        );
+        // Whom the rest of the file lets in is as it says now.
+        exporter.write("web.yaml", &web.replace("alice", "bob"));
+        assert_eq!(
+            (ask("alice").await, ask("bob").await),
+            (Some(401), Some(200))
+        );
+        exporter.write("web.yaml", &web);
+        assert_eq!(ask("alice").await, Some(200));
+        std::fs::remove_file(exporter.path(file)).unwrap();
+        assert_eq!(failures(&scrape().await), (count, 0.0), "{file} is gone");
+        exporter.write(file, good);
+        assert_eq!(failures(&scrape().await), (count, 1.0), "{file}");
+    }
+    assert_eq!(refusals(&client, &exporter, "web_config").await, 0.0);
+    // What is good is in use, and not what was good before.
+    let stranger = Authority::new().server();
+    exporter.write("server.pem", &stranger.certificate);
+    exporter.write("server.key", &stranger.key);
+    assert_eq!(ask("alice").await, None);
+}
+
+#[test]
+fn established_connections_outlive_a_certificate_that_cannot_be_used() {
+    let authority = Authority::new();
+    let web = format!("tls_server_config: {{{TLS}}}\n");
+    let exporter = serving(&web, &authority.server(), &[("ca.pem", &authority.pem())]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let kept = builder(&authority).build().unwrap();
+        let url = format!("https://{}/metrics", exporter.address);
+        let ask = async |client: &reqwest::Client| {
+            let answer = client.get(&url).send().await.ok()?;
+            let status = answer.status().as_u16();
+            answer.bytes().await.unwrap();
+            Some(status)
+        };
+        assert_eq!(ask(&kept).await, Some(200));
+        exporter.write("web.yaml", &web.replace("server.key", "nothing.key"));
+        assert_eq!(ask(&kept).await, Some(200));
+        assert_eq!(ask(&client(&authority)).await, None);
+        exporter.write("web.yaml", "tls_server_confg: {}");
+        assert_eq!(ask(&kept).await, Some(500));
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

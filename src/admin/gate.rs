@@ -16,7 +16,7 @@ use tracing::debug;
 
 use super::auth::Authenticator;
 use super::rate::Limiter;
-use super::web_config::{Rules, WebFile};
+use super::web_config::{Rules, Tls, WebFile};
 use super::{Answer, text};
 use crate::http::serve::{Accept, Trouble};
 use crate::metrics::Metrics;
@@ -83,7 +83,7 @@ impl Gate {
         let Some(file) = &self.file else {
             return Ok(None);
         };
-        let Ok(rules) = file.rules().await else {
+        let Some(rules) = self.rules(file).await else {
             self.refuse(Refusal::WebConfig);
             return Err(text(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -110,6 +110,13 @@ impl Gate {
         Ok(Some(rules))
     }
 
+    /// The rules that hold now; none while the file is bad.
+    async fn rules(&self, file: &WebFile) -> Option<Arc<Rules>> {
+        let rules = file.rules().await;
+        self.metrics.tls_trouble(file.tls_trouble());
+        rules.ok()
+    }
+
     /// Strangers can cause this at will, so the log tells it only to those who ask for details.
     fn refuse(&self, refusal: Refusal) {
         debug!(reason = refusal.as_str(), "A client was refused.");
@@ -121,12 +128,14 @@ impl Gate {
         file: &WebFile,
         mut stream: TcpStream,
     ) -> Option<Either<TcpStream, TlsStream<TcpStream>>> {
-        let Ok(rules) = file.rules().await else {
-            self.refuse(Refusal::WebConfig);
-            return None;
-        };
-        let Some(tls) = &rules.tls else {
-            return Some(Either::Left(stream));
+        let rules = self.rules(file).await;
+        let tls = match rules.as_deref().map(|rules| &rules.tls) {
+            Some(Tls::On(tls)) => tls,
+            Some(Tls::Off) => return Some(Either::Left(stream)),
+            Some(Tls::Unusable) | None => {
+                self.refuse(Refusal::WebConfig);
+                return None;
+            }
         };
         let mut first = [0];
         // A handshake begins with 22, a request with a letter.

@@ -2,8 +2,8 @@
 //!
 //! Every connection and every request asks for it, which costs a `stat` of each file. A file that turned bad keeps
 //! everybody out, as in all exporters of the ecosystem: serving by what was written before would be serving by rules that
-//! somebody wanted changed. One state is no mistake but a rotation that is half done: a certificate and a key that do not
-//! belong together. For a short time the pair before them stays in use.
+//! somebody wanted changed. Certificates and keys are no rules: while those that the same rules name cannot be used, the last
+//! good ones stay in use. That is told, unless it is only a rotation that is half done.
 
 mod clients;
 mod stamp;
@@ -23,15 +23,32 @@ use crate::config::web::WebConfig;
 use crate::config::{ConfigError, Place, Problem};
 use crate::outage::{Outage, Say};
 
-/// For how long a certificate may wait for its key.
+/// For how long a certificate may wait for its key before that is told.
 const HALF_ROTATED: Duration = Duration::from_secs(10);
+
+const KEEPS_OUT: &str =
+    "The web config is bad: connections and requests are refused until it is corrected.";
+const KEEPS_LAST: &str = "Certificates or keys of the web config cannot be used: the last good ones stay in use until they are corrected.";
+const OPENS_NONE: &str = "Certificates or keys of the web config cannot be used: new connections are refused until they are corrected.";
 
 /// What holds for connections and requests now.
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) config: WebConfig,
-    /// None for plain HTTP.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Tls,
+    /// Why the certificates and keys are not those that the files hold now; none if they are.
+    trouble: Option<Arc<ConfigError>>,
+}
+
+/// How connections are encrypted.
+#[derive(Clone, Debug)]
+pub(super) enum Tls {
+    /// They are not.
+    Off,
+    /// So.
+    On(Arc<ServerConfig>),
+    /// In a way for which there never was a usable certificate: there are no new ones.
+    Unusable,
 }
 
 /// A web config file and what it said last.
@@ -48,9 +65,19 @@ struct State {
     /// What was good last.
     good: Arc<Rules>,
     half_rotated_since: Option<Instant>,
+    tls_trouble: TlsTrouble,
     outage: Outage,
     /// What the log said last of a bad file.
     said: String,
+}
+
+/// How often certificates and keys that could not be used were found, and whether that is so now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsTrouble {
+    /// Times that it began.
+    pub times: u64,
+    /// Whether it lasts.
+    pub lasts: bool,
 }
 
 /// What one reading brought.
@@ -62,6 +89,8 @@ struct Reading {
 /// Why there are no rules.
 struct Bad {
     error: ConfigError,
+    /// What the file says, where nothing is wrong but certificates and keys.
+    config: Option<Box<WebConfig>>,
     /// Nothing else is wrong but that the certificate and the key are not of one pair.
     half_rotated: bool,
 }
@@ -81,7 +110,7 @@ pub struct Checked {
 pub fn check(path: &Path) -> Result<Checked, ConfigError> {
     let rules = Reading::of(path).outcome.map_err(|bad| bad.error)?;
     Ok(Checked {
-        tls: rules.tls.is_some(),
+        tls: rules.config.tls.is_some(),
         users: rules.config.users.len(),
         warnings: rules.config.warnings,
     })
@@ -100,6 +129,7 @@ impl WebFile {
             current: Ok(Arc::clone(&rules)),
             good: rules,
             half_rotated_since: None,
+            tls_trouble: TlsTrouble::default(),
             outage: Outage::default(),
             said: String::new(),
         };
@@ -111,7 +141,7 @@ impl WebFile {
 
     /// Whether connections are encrypted by what the file said at first.
     pub fn is_tls(&self) -> bool {
-        self.state().good.tls.is_some()
+        self.state().good.config.tls.is_some()
     }
 
     /// The rules that hold now; an error has been logged.
@@ -128,10 +158,25 @@ impl WebFile {
             }
         }
         let mut state = self.state();
-        if let Err(error) = state.current.clone() {
-            state.remind(&error, Instant::now());
+        let current = state.current.clone();
+        match &current {
+            Err(error) => state.remind(error, KEEPS_OUT, Instant::now()),
+            Ok(rules) => {
+                if let Some(error) = &rules.trouble {
+                    let consequence = match rules.tls {
+                        Tls::Unusable => OPENS_NONE,
+                        _ => KEEPS_LAST,
+                    };
+                    state.remind(error, consequence, Instant::now());
+                }
+            }
         }
-        state.current.clone()
+        current
+    }
+
+    /// How certificates and keys fared.
+    pub(super) fn tls_trouble(&self) -> TlsTrouble {
+        self.state().tls_trouble
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -146,7 +191,9 @@ impl State {
         let outcome = reading
             .outcome
             .and_then(|rules| self.no_downgrade(rules, path));
-        let is_news = !reading.stamps.is_same(&self.stamps) || self.current.is_err();
+        let was_in_trouble = self.tls_trouble.lasts;
+        let is_news =
+            !reading.stamps.is_same(&self.stamps) || self.current.is_err() || was_in_trouble;
         self.stamps = reading.stamps;
         let bad = match outcome {
             Ok(rules) => {
@@ -155,6 +202,7 @@ impl State {
                     info!(path = %path.display(), "The web config is in force.");
                 }
                 self.half_rotated_since = None;
+                self.tls_trouble.lasts = false;
                 self.outage = Outage::default();
                 self.said.clear();
                 self.good = Arc::new(rules);
@@ -163,30 +211,57 @@ impl State {
             }
             Err(bad) => bad,
         };
-        if bad.half_rotated && self.current.is_ok() {
+        if bad.half_rotated && self.current.is_ok() && !was_in_trouble {
             let since = *self.half_rotated_since.get_or_insert(now);
             if now.duration_since(since) < HALF_ROTATED {
                 return;
             }
         }
         self.half_rotated_since = None;
-        self.current = Err(Arc::new(bad.error));
+        let error = Arc::new(bad.error);
+        let Some(config) = bad.config else {
+            self.tls_trouble.lasts = false;
+            self.current = Err(error);
+            return;
+        };
+        if !was_in_trouble {
+            self.tls_trouble.times += 1;
+            self.tls_trouble.lasts = true;
+        }
+        let is_same = match (&config.tls, &self.good.config.tls) {
+            (Some(tls), Some(good)) => tls.is_same(good),
+            _ => false,
+        };
+        let tls = if is_same {
+            self.good.tls.clone()
+        } else {
+            Tls::Unusable
+        };
+        self.current = Ok(Arc::new(Rules {
+            config: *config,
+            tls,
+            trouble: Some(error),
+        }));
     }
 
     /// A file that no longer asks for TLS, perhaps since it is just being written, must not have passwords sent in the
     /// clear.
     fn no_downgrade(&self, rules: Rules, path: &Path) -> Result<Rules, Bad> {
-        if self.good.tls.is_none() || rules.tls.is_some() {
+        if self.good.config.tls.is_none() || rules.config.tls.is_some() {
             return Ok(rules);
         }
         let problem = Place::default().problem(
             "found no TLS, which was there at the start; add it again, or restart the exporter to serve plain HTTP",
         );
-        Err(Bad::of(path, vec![problem], false))
+        Err(Bad {
+            error: ConfigError::invalid(&path.display().to_string(), vec![problem]),
+            config: None,
+            half_rotated: false,
+        })
     }
 
-    /// Logs why everybody is kept out: at once, when the reason changes, and once an hour.
-    fn remind(&mut self, error: &ConfigError, now: Instant) {
+    /// Logs what is wrong and what comes of it: at once, when the reason changes, and once an hour.
+    fn remind(&mut self, error: &ConfigError, consequence: &str, now: Instant) {
         let text = error.to_string();
         if text != self.said {
             self.outage = Outage::default();
@@ -197,7 +272,7 @@ impl State {
                 kind = error.kind(),
                 lasting_seconds = lasting.as_secs(),
                 %error,
-                "The web config is bad: connections and requests are refused until it is corrected."
+                "{consequence}"
             );
         }
     }
@@ -218,6 +293,7 @@ impl Reading {
             }
             Err(error) => Err(Bad {
                 error,
+                config: None,
                 half_rotated: false,
             }),
         };
@@ -226,14 +302,22 @@ impl Reading {
 }
 
 fn rules(config: WebConfig, path: &Path) -> Result<Rules, Bad> {
-    let tls = match &config.tls {
-        None => None,
-        Some(tls) => {
-            let built = tls::server_config(tls);
-            Some(built.map_err(|trouble| Bad::of(path, trouble.problems, trouble.half_rotated))?)
+    let tls = match config.tls.as_ref().map(tls::server_config) {
+        None => Tls::Off,
+        Some(Ok(tls)) => Tls::On(tls),
+        Some(Err(trouble)) => {
+            return Err(Bad {
+                error: ConfigError::invalid(&path.display().to_string(), trouble.problems),
+                config: Some(Box::new(config)),
+                half_rotated: trouble.half_rotated,
+            });
         }
     };
-    Ok(Rules { config, tls })
+    Ok(Rules {
+        config,
+        tls,
+        trouble: None,
+    })
 }
 
 fn say_warnings(config: &WebConfig) {
@@ -244,17 +328,6 @@ fn say_warnings(config: &WebConfig) {
             warning = %warning.text,
             "The web config has something that deserves a look."
         );
-    }
-}
-
-// === impl Bad ===
-
-impl Bad {
-    fn of(path: &Path, problems: Vec<Problem>, half_rotated: bool) -> Self {
-        Self {
-            error: ConfigError::invalid(&path.display().to_string(), problems),
-            half_rotated,
-        }
     }
 }
 
@@ -296,10 +369,23 @@ mod tests {
         tokio::time::advance(HALF_ROTATED / 2).await;
         assert!(file.rules().await.is_ok());
         tokio::time::advance(HALF_ROTATED / 2).await;
-        let error = file.rules().await.unwrap_err().to_string();
+        assert_eq!(file.tls_trouble().times, 0);
+        // Afterwards it still waits, and that is told.
+        let rules = file.rules().await.unwrap();
+        let (Tls::On(now), Tls::On(first)) = (&rules.tls, &before.tls) else {
+            panic!("{rules:?}");
+        };
+        assert!(Arc::ptr_eq(now, first));
+        let error = rules.trouble.as_ref().unwrap().to_string();
         assert!(error.contains("not of the certificate"), "{error}");
+        let lasting = TlsTrouble {
+            times: 1,
+            lasts: true,
+        };
+        assert_eq!(file.tls_trouble(), lasting);
         finish();
-        assert!(file.rules().await.is_ok());
+        assert!(file.rules().await.unwrap().trouble.is_none());
+        assert!(!file.tls_trouble().lasts);
     }
 
     #[tokio::test]

@@ -134,7 +134,7 @@ impl Checker {
                     ..access
                 })
             }
-            Err(failure) if is_refusal(&failure) => {
+            Err(failure) if sts::refuses_credentials(&failure) => {
                 let (found, remedy) = told(&failure);
                 self.report.fail(Area::Credentials, name, found, remedy);
                 Err(format!("the credentials of account {name} are refused"))
@@ -213,11 +213,6 @@ impl Checker {
             }
         }
     }
-}
-
-/// Whether STS said no to the credentials.
-fn is_refusal(failure: &Failure) -> bool {
-    matches!(failure, Failure::Refused(refusal) if refusal.status < 500 && !refusal.code.starts_with("Throttling"))
 }
 
 /// What was found and what to do.

@@ -88,7 +88,10 @@ impl Trouble {
         match error.kind() {
             "no_such_queue" => Self::NoQueue(found, remedy),
             "access_denied" if code == "AccessDenied" => Self::Denied,
-            "access_denied" if error.looks_expired() && code != "InvalidAccessKeyId" => {
+            "access_denied"
+                if code.contains("SecurityToken")
+                    || error.looks_expired() && code != "InvalidAccessKeyId" =>
+            {
                 let remedy = "the temporary credentials have expired or their token is not their own: renew all three";
                 Self::Credentials(found, remedy.to_owned())
             }

@@ -281,10 +281,10 @@ families! {
         "absent until the first read has ended";
     CONFIG_RELOADS "vod_callback_exporter_config_reloads_total" Kind::Counter, ["result"], "sum",
         "Times that the config was read again, by a request or a signal.",
-        "both results start at 0";
+        "both results start at 0; a certificate or key of the web config that turned unusable counts as a `failure`";
     CONFIG_RELOAD_SUCCESSFUL "vod_callback_exporter_config_last_reload_successful" Kind::Gauge, [], "min",
         "Whether the config was good when it was read last: 1 or 0. At 0 the one before stays in force.",
-        "always present; 1 from the start";
+        "always present; 1 from the start; 0 also while a certificate or key of the web config is unusable";
     CONFIG_RELOAD_TIME "vod_callback_exporter_config_last_reload_success_timestamp_seconds" Kind::Gauge, [], "min",
         "Since when the config is in force, in Unix seconds.",
         "always present";

@@ -6,6 +6,7 @@ use super::catalogue::{
     CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIME, CONFIG_RELOADS, RELOAD_RESULTS,
 };
 use super::exposition::Writer;
+use crate::admin::TlsTrouble;
 use crate::clock::UnixMillis;
 
 /// Counts, and what holds now.
@@ -18,6 +19,8 @@ struct State {
     counts: [u64; 2],
     in_force_since: Option<UnixMillis>,
     last_failed: bool,
+    /// Of the web config.
+    tls: TlsTrouble,
 }
 
 // === impl Reloads ===
@@ -38,17 +41,28 @@ impl Reloads {
         *count += 1;
     }
 
+    /// How the certificates and keys of the web config fared.
+    pub(super) fn tls_trouble(&self, trouble: TlsTrouble) {
+        let mut state = self.state();
+        // Requests overtake each other.
+        if trouble.times >= state.tls.times {
+            state.tls = trouble;
+        }
+    }
+
     pub(super) fn write(&self, writer: &mut Writer<'_>) {
         let state = self.state();
         let mut family = writer.family(&CONFIG_RELOADS);
-        for (result, count) in RELOAD_RESULTS.iter().zip(state.counts) {
+        let [success, failure] = state.counts;
+        let counts = [success, failure + state.tls.times];
+        for (result, count) in RELOAD_RESULTS.iter().zip(counts) {
             family.sample(&[("result", result)], count);
         }
         let Some(since) = state.in_force_since else {
             return;
         };
         let mut family = writer.family(&CONFIG_RELOAD_SUCCESSFUL);
-        family.sample(&[], !state.last_failed);
+        family.sample(&[], !state.last_failed && !state.tls.lasts);
         let mut family = writer.family(&CONFIG_RELOAD_TIME);
         family.sample(&[], since);
     }

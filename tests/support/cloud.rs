@@ -38,6 +38,8 @@ pub(crate) enum Reply {
     Text(u16, String, Option<UnixMillis>),
     /// Nothing, for ever.
     Hang,
+    /// Nothing, and the connection is reset.
+    Reset,
 }
 
 /// An HTTP server that answers as a closure says, and remembers what it was asked.
@@ -134,7 +136,7 @@ impl Reply {
     pub(crate) fn at(self, date: UnixMillis) -> Self {
         match self {
             Self::Text(status, text, _) => Self::Text(status, text, Some(date)),
-            Self::Hang => Self::Hang,
+            silent => silent,
         }
     }
 }
@@ -181,9 +183,17 @@ pub(crate) async fn hourly(clock: Clock) -> Fake {
 
 /// A metadata service of one role, with or without tokens.
 pub(crate) async fn metadata(token_status: u16) -> Fake {
+    metadata_saying(move || match token_status {
+        200 => Reply::text(200, "the-token"),
+        status => Reply::text(status, "no"),
+    })
+    .await
+}
+
+/// A metadata service of one role that says this to whoever wants a token.
+pub(crate) async fn metadata_saying(token: impl Fn() -> Reply + Send + 'static) -> Fake {
     Fake::start(move |request| match request.target.as_str() {
-        "/latest/api/token" if token_status == 200 => Reply::text(200, "the-token"),
-        "/latest/api/token" => Reply::text(token_status, "no"),
+        "/latest/api/token" => token(),
         "/latest/meta-data/ram/security-credentials/" => Reply::text(200, "node-role\n"),
         "/latest/meta-data/ram/security-credentials/node-role" => {
             Reply::json(200, &key(7, hours(6)))
@@ -211,9 +221,10 @@ impl Fake {
                     };
                     kept.lock().unwrap().push(request.clone());
                     let reply = (answer.lock().unwrap())(&request);
-                    let Reply::Text(status, text, date) = reply else {
-                        std::future::pending::<()>().await;
-                        return;
+                    let (status, text, date) = match reply {
+                        Reply::Text(status, text, date) => (status, text, date),
+                        Reply::Hang => return std::future::pending().await,
+                        Reply::Reset => return stream.set_zero_linger().unwrap(),
                     };
                     let date = date.map_or(String::new(), |date| {
                         format!("Date: {}\r\n", date.http_date())

@@ -54,8 +54,17 @@ impl Asked<'_> {
         self,
         request: reqwest::RequestBuilder,
     ) -> Result<Answer, Failure> {
+        self.ask_within(self.timeout, request).await
+    }
+
+    /// The same with what is left of the time, of which a failure tells the whole.
+    pub(super) async fn ask_within(
+        self,
+        left: Duration,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Answer, Failure> {
         let failed = |error| Failure::from_http(error, self.host, self.timeout, self.remedy);
-        let response = request.timeout(self.timeout).send().await.map_err(failed)?;
+        let response = request.timeout(left).send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let date = response.headers().get(reqwest::header::DATE);
         let server = date.and_then(|date| UnixMillis::parse_http_date(date.to_str().ok()?));

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use tokio::time::Instant;
 use url::Url;
 
 use super::answer::{Answer, Asked, Grant};
@@ -13,8 +14,11 @@ use super::plan::Plan;
 use super::{Clock, Failure, Lookup, Refusal};
 use crate::aliyun::rpc;
 
-/// It is one hop away: what takes longer is not there.
+/// For everything that is asked together. It is one hop away: what takes longer is not there.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// What a token may take of that while it can be done without one. Behind the one hop that version 2 allows (in a
+/// container, say) its answer never arrives, and that of version 1 does.
+const TOKEN_TIMEOUT: Duration = Duration::from_millis(500);
 const TOKEN_SECS: &str = "21600";
 const REMEDY: &str = "is this an ECS instance? elsewhere set ALIBABA_CLOUD_ECS_METADATA_DISABLED=true, or name another \
                       provider";
@@ -70,11 +74,13 @@ impl Metadata {
             remedy: REMEDY,
             secret: "",
         };
+        let until = Instant::now() + TIMEOUT;
         let token = self.token(http, asked).await?;
+        let get = async |path: &str| self.get(http, (asked, until), token.as_deref(), path).await;
         let role = if let Some(role) = &self.role {
             role.clone()
         } else {
-            let answer = self.get(http, asked, token.as_deref(), ROLES).await?;
+            let answer = get(ROLES).await?;
             let names = String::from_utf8_lossy(&answer.body);
             names.lines().next().unwrap_or_default().trim().to_owned()
         };
@@ -85,7 +91,7 @@ impl Metadata {
             return Err(Failure::malformed(host, problem));
         }
         let path = format!("{ROLES}{role}");
-        let answer = self.get(http, asked, token.as_deref(), &path).await?;
+        let answer = get(&path).await?;
         let object = asked.object(
             &answer,
             |_| "check the RAM role that is attached to the instance",
@@ -103,8 +109,16 @@ impl Metadata {
             .request(Method::PUT, self.url("/latest/api/token"))
             .header("X-aliyun-ecs-metadata-token-ttl-seconds", TOKEN_SECS)
             .body("");
-        // One that does not answer at all would not answer version 1 either, and would cost another second.
-        let answer = asked.ask(request).await?;
+        let left = if self.allow_v1 {
+            TOKEN_TIMEOUT
+        } else {
+            TIMEOUT
+        };
+        let answer = match asked.ask_within(left, request).await {
+            Ok(answer) => answer,
+            Err(_) if self.allow_v1 => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
         let token = String::from_utf8_lossy(&answer.body).trim().to_owned();
         if answer.status == 200 && super::keys::is_sendable(&token) {
             return Ok(Some(token));
@@ -120,7 +134,7 @@ impl Metadata {
     async fn get(
         &self,
         http: &reqwest::Client,
-        asked: Asked<'_>,
+        (asked, until): (Asked<'_>, Instant),
         token: Option<&str>,
         path: &str,
     ) -> Result<Answer, Failure> {
@@ -131,7 +145,8 @@ impl Metadata {
             })?;
             request = request.header("X-aliyun-ecs-metadata-token", value);
         }
-        let answer = asked.ask(request).await?;
+        let left = until.saturating_duration_since(Instant::now());
+        let answer = asked.ask_within(left, request).await?;
         match answer.status {
             200 => Ok(answer),
             404 => {
@@ -140,7 +155,7 @@ impl Metadata {
             }
             // A token that the service does not take, as behind some proxies of version 1.
             _ if token.is_some() && self.allow_v1 => {
-                Box::pin(self.get(http, asked, None, path)).await
+                Box::pin(self.get(http, (asked, until), None, path)).await
             }
             status => Err(refused(
                 asked.host,

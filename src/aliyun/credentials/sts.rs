@@ -66,7 +66,7 @@ pub async fn get_caller_identity(
     let request = call.signed(http, credentials, now, nonce);
     let asked = asked(&host);
     let answer = asked.ask(sendable(request, &host)?).await?;
-    let object = asked.object(&answer, remedy)?;
+    let object = asked.object(&answer, |code| remedy_of_caller(answer.status, code))?;
     let text = |name: &str| {
         let value = object.get(name).and_then(Value::as_str);
         value.map(str::to_owned).ok_or_else(|| {
@@ -178,7 +178,7 @@ async fn granted(
     clock: &Clock,
 ) -> Result<Grant, Failure> {
     let answer = asked.ask(request).await?;
-    let object = asked.object(&answer, remedy)?;
+    let object = asked.object(&answer, |code| remedy_of_role(answer.status, code))?;
     let credentials = object.get("Credentials").unwrap_or(&Value::Null);
     asked.grant(&answer, credentials, clock())
 }
@@ -215,7 +215,8 @@ fn sendable(
     request.map_err(|_| Failure::malformed(host, problem))
 }
 
-fn remedy(code: &str) -> &'static str {
+/// What to do where a role is not given.
+fn remedy_of_role(status: u16, code: &str) -> &'static str {
     let has = |part| code.contains(part);
     if has("OIDCToken") && has("Expired") {
         "the OIDC token in the file has expired: see why the kubelet does not renew it (is the file the projected volume, \
@@ -224,7 +225,37 @@ fn remedy(code: &str) -> &'static str {
         "check that the token's audience and issuer are those of the OIDC provider in RAM"
     } else if has("OIDCProvider") {
         "check the ARN of the OIDC provider (acs:ram::ACCOUNT:oidc-provider/NAME)"
-    } else if has("SecurityToken") {
+    } else if let Some(remedy) = remedy_of_any(status, code) {
+        remedy
+    } else if has("Role") {
+        "check the role's ARN (acs:ram::ACCOUNT:role/NAME) and that the role exists in that account"
+    } else if is_denial(code) {
+        "the role's trust policy must let this identity (for OIDC: provider, service account and audience) assume it"
+    } else if has("Throttling") {
+        "it is asked again; share one account between queues"
+    } else {
+        ""
+    }
+}
+
+/// What to do where it is not told who somebody is.
+fn remedy_of_caller(status: u16, code: &str) -> &'static str {
+    if let Some(remedy) = remedy_of_any(status, code) {
+        remedy
+    } else if is_denial(code) {
+        "GetCallerIdentity needs no permission: see which policy (of RAM, or a control policy of the resource directory) \
+         denies it"
+    } else if code.contains("Throttling") {
+        "try again in a minute: STS limits how often it is asked"
+    } else {
+        ""
+    }
+}
+
+/// What to do whatever was asked, where that is known.
+fn remedy_of_any(status: u16, code: &str) -> Option<&'static str> {
+    let has = |part| code.contains(part);
+    let remedy = if has("SecurityToken") {
         "the temporary key has expired or its token is not its own: renew both"
     } else if has("InvalidAccessKeyId") {
         "check the access key id; a temporary key also needs its security token"
@@ -232,15 +263,31 @@ fn remedy(code: &str) -> &'static str {
         "check the access key secret; a proxy must not change the request or its Host"
     } else if has("TimeStamp") {
         "STS accepts at most 15 min: synchronise the clock (NTP)"
-    } else if has("Role") {
-        "check the role's ARN (acs:ram::ACCOUNT:role/NAME) and that the role exists in that account"
-    } else if has("NoPermission") || has("Forbidden") || has("Denied") {
-        "the role's trust policy must let this identity (for OIDC: provider, service account and audience) assume it"
-    } else if has("Throttling") {
-        "it is asked again; share one account between queues"
+    } else if status >= 500 {
+        "try again; STS answers so while it is in trouble itself"
+    } else if code.is_empty() {
+        "see what answers there, a proxy perhaps: a refusal of STS has a Code"
     } else {
-        ""
-    }
+        return None;
+    };
+    Some(remedy)
+}
+
+/// Whether a code says that the credentials are known, and may not do this.
+fn is_denial(code: &str) -> bool {
+    let has = |part| code.contains(part);
+    (has("NoPermission") || has("Forbidden") || has("Denied")) && !has("AccessKey")
+}
+
+/// Whether [`get_caller_identity`] failed because the credentials are no good, and not because they may not ask, or
+/// because STS or something before it is in trouble.
+pub fn refuses_credentials(failure: &Failure) -> bool {
+    let Failure::Refused(refusal) = failure else {
+        return false;
+    };
+    let code = refusal.code.as_str();
+    let is_other = code.is_empty() || code.starts_with("Throttling") || is_denial(code);
+    refusal.status < 500 && !is_other
 }
 
 // === impl Role ===

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustls::{CipherSuite, NamedGroup};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::node::Value;
 use super::super::problem::{Place, Problem};
@@ -393,6 +393,42 @@ fn usable_curves(
         warnings.push(place.problem(format!("{word} is not offered by this exporter")));
     }
     Some(usable)
+}
+
+// === impl TlsConfig ===
+
+impl TlsConfig {
+    /// Whether both ask for the same, wherever it stands. What is in files is not looked at.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_same_ca = match (&self.client_ca, &other.client_ca) {
+            (Some(ca), Some(others)) => ca.source.is_same(&others.source),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same_ca
+            && self.certificate.source.is_same(&other.certificate.source)
+            && self.key.source.is_same(&other.key.source)
+            && self.client_auth == other.client_auth
+            && self.allowed_sans == other.allowed_sans
+            && (self.tls12, self.tls13) == (other.tls12, other.tls13)
+            && self.cipher_suites == other.cipher_suites
+            && self.curves == other.curves
+            && self.prefer_server_order == other.prefer_server_order
+    }
+}
+
+// === impl PemSource ===
+
+impl PemSource {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(path), Self::File(others)) => path == others,
+            (Self::Inline(text), Self::Inline(others)) => {
+                text.expose_secret() == others.expose_secret()
+            }
+            _ => false,
+        }
+    }
 }
 
 // === impl ClientAuth ===
