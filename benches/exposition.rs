@@ -1,9 +1,9 @@
 //! Rendering `/metrics` at 1,000, 10,000 and 100,000 series, against the `prometheus` crate's encoder with the same
 //! number of series and against copying the result.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
-#[allow(dead_code, reason = "the tests use all of it")]
+#[expect(dead_code, reason = "the tests use all of it")]
 #[path = "../tests/support/snapshot.rs"]
 mod snapshot;
 

@@ -110,7 +110,7 @@ fn cpu_of(process: u32) -> Duration {
     TICK * (ticks(11) + ticks(12))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "for a person to read")]
+#[expect(clippy::cast_precision_loss, reason = "for a person to read")]
 fn micros_each(all: Duration, of: u64) -> f64 {
     all.as_secs_f64() * 1e6 / of as f64
 }

@@ -1,6 +1,6 @@
 //! The admin server over real sockets, spoken to in bytes.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test fails by panicking"

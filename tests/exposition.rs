@@ -1,6 +1,6 @@
 //! What `/metrics` shows, whole: against golden files, the catalogue and the documentation.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/snapshot.rs"]
 mod snapshot;

@@ -366,7 +366,10 @@ pub const LABELS: &[Label] = &[
         meaning: "outcome of a call: `ok`, or the kind of its error",
         values: || {
             let mns = ["ok"].into_iter().chain(Error::ALL);
-            mns.chain(api::Error::ONLY_VOD).collect()
+            let vod = api::Error::ALL
+                .into_iter()
+                .filter(|kind| !Error::ALL.contains(kind));
+            mns.chain(vod).collect()
         },
     },
     Label {

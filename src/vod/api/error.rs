@@ -88,9 +88,6 @@ pub struct Refusal {
 // === impl Error ===
 
 impl Error {
-    /// Kinds that MNS's errors do not have.
-    pub const ONLY_VOD: [&'static str; 2] = ["not_activated", "not_found"];
-
     /// Every [`Error::kind`].
     pub const ALL: [&'static str; 13] = [
         "access_denied",
