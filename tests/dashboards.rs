@@ -63,7 +63,7 @@ const FOREIGN_LABELS: [&str; 3] = ["job", "instance", "le"];
 const FOREIGN_METRICS: [&str; 2] = ["up", "scrape_duration_seconds"];
 
 /// Queries that need not return data on the demo: board, panel, query, and why.
-const MAY_BE_ABSENT: [(&str, &str, &str, Absent); 4] = [
+const MAY_BE_ABSENT: [(&str, &str, &str, Absent); 7] = [
     (
         "queue",
         "Empty in",
@@ -87,6 +87,24 @@ const MAY_BE_ABSENT: [(&str, &str, &str, Absent); 4] = [
         "Exporters",
         "C",
         Absent::Always("the demo keeps its counters in memory"),
+    ),
+    (
+        "exporter",
+        "Videos that alerts fire for",
+        "A",
+        Absent::Always("the demo sends no alerts"),
+    ),
+    (
+        "exporter",
+        "Alerts taken",
+        "A",
+        Absent::Always("the demo sends no alerts"),
+    ),
+    (
+        "exporter",
+        "Alerts not taken",
+        "A",
+        Absent::Always("the demo sends no alerts"),
     ),
 ];
 /// The slowest query waits for the first bodies that cannot be decoded.

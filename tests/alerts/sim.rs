@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use vod_callback_exporter::admin::{Admin, Readiness, Server, Settings, View};
+use vod_callback_exporter::alertmanager::{Observer as _, Sent};
 use vod_callback_exporter::aliyun::transport;
 use vod_callback_exporter::clock::UnixMillis;
 use vod_callback_exporter::emulator::scenario::{self, Platform, State};
@@ -82,6 +83,10 @@ pub(crate) struct Sim {
     /// When the credentials end.
     pub(crate) expires: Option<UnixMillis>,
     pub(crate) durable: bool,
+    /// What becomes of the alert that is sent to Alertmanager each minute.
+    pub(crate) alerts_sent: Sent,
+    /// Whether the config is found good, which it is read again for each minute.
+    pub(crate) config_is_good: bool,
 }
 
 struct Told {
@@ -141,6 +146,8 @@ impl Sim {
             vod_says: Verdict::Stalled,
             expires: None,
             durable: true,
+            alerts_sent: Sent::Ok,
+            config_is_good: true,
         };
         sim.reopen();
         sim
@@ -230,6 +237,9 @@ impl Sim {
         self.push();
         self.work();
         if !self.down {
+            self.send_alerts();
+            self.metrics
+                .reloaded(self.config_is_good.then_some(self.now));
             self.tick();
         }
         let scrape = self.scrape().await;
@@ -276,6 +286,13 @@ impl Sim {
         if self.identity.mode == Mode::Peek && self.identity.role == Role::Callback {
             self.worker.work(&mut self.queue, now);
         }
+    }
+
+    fn send_alerts(&self) {
+        let alertmanager = "alertmanager:9093";
+        let alerts = self.metrics.alerts();
+        alerts.configured(&[alertmanager.into()]);
+        alerts.sent(alertmanager, self.alerts_sent, 1);
     }
 
     fn tick(&mut self) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vod_callback_exporter::alertmanager::Sent;
 use vod_callback_exporter::emulator::scenario::Settings;
 use vod_callback_exporter::ledger::snapshot::Role;
 use vod_callback_exporter::ledger::{Mode, TranscodeSettings, Verdict};
@@ -444,5 +445,31 @@ table! {
     state_not_durable: Row {
         silent: vec![("durable", consumed(|_| {}))],
         ..row("VodStateNotDurable", 1, consumed(|sim| sim.durable = false))
+    };
+    // Until more than half of ten minutes' alerts were refused.
+    alert_delivery_failing: Row {
+        silent: vec![("one in three is refused", World {
+            minute: |sim, minute| {
+                sim.alerts_sent = if minute.is_multiple_of(3) { Sent::Rejected } else { Sent::Ok };
+            },
+            ..consumed(|_| {})
+        })],
+        ends: Some((World {
+            minute: |sim, minute| sim.alerts_sent = if minute < 30 { Sent::Failed } else { Sent::Ok },
+            ..consumed(|_| {})
+        }, 40)),
+            ..row("VodAlertDeliveryFailing", 6, consumed(|sim| sim.alerts_sent = Sent::Failed))
+    };
+    config_reload_failed: Row {
+        silent: vec![("mended within five minutes", World {
+            minute: |sim, minute| sim.config_is_good = minute >= 5,
+            ..consumed(|_| {})
+        })],
+        ends: Some((World {
+            minute: |sim, minute| sim.config_is_good = minute >= 20,
+            ..consumed(|_| {})
+        }, 28)),
+            without: &[(Variant::Restart, "no process starts with such a config")],
+        ..row("VodConfigReloadFailed", 1, consumed(|sim| sim.config_is_good = false))
     };
 }

@@ -3,6 +3,7 @@
 from grafana import (
     BAD,
     BYTES,
+    COUNT,
     GOOD,
     PER_MINUTE,
     ROUGHLY,
@@ -40,6 +41,8 @@ def board():
     board.line(5, instances())
     board.section("Resources")
     board.line(8, *resources())
+    board.section("Alerts about single videos")
+    board.line(7, *alerts())
     return board
 
 
@@ -176,6 +179,11 @@ def instances():
         Column("Memory", process("process_resident_memory_bytes", by="job, instance"), unit=BYTES, decimals=0),
         Column("State file", process(f"{SELF}_state_bytes", by="job, instance"), unit=BYTES, decimals=0),
         Column("Clock skew", process(f"{SELF}_clock_skew_seconds", by="job, instance"), unit=SECONDS, decimals=1),
+        Column(
+            "Config",
+            lowest(f"{SELF}_config_last_reload_successful", by="job, instance", queue=False),
+            mappings=words(_1=("good", GOOD), _0=("refused", BAD)),
+        ),
         Column("Threads", process("process_threads", by="job, instance"), decimals=0),
         Column(
             "Scrape takes",
@@ -218,4 +226,33 @@ def resources():
         (per_minute(rate(f"{SELF}_state_commits_total", by="instance", queue=False)), "{{instance}}"),
         unit=PER_MINUTE,
         no_value="no exporter",
+    )
+
+
+def alerts():
+    yield lines(
+        "Videos that alerts fire for",
+        "Alerts to Alertmanager about single videos, the one that stands for all others included.",
+        (total(highest(f"{SELF}_alerts_active", by="job", queue=False)), "firing"),
+        unit=COUNT,
+        w=8,
+        no_value="no Alertmanager configured",
+    )
+    sent = rate(f"{SELF}_alerts_sent_total", 'result="ok"', by="alertmanager", queue=False)
+    yield lines(
+        "Alerts taken",
+        "By Alertmanager. What fires is sent again and again.",
+        (per_minute(sent), "{{alertmanager}}"),
+        unit=PER_MINUTE,
+        w=8,
+        no_value="no Alertmanager configured",
+    )
+    refused = rate(f"{SELF}_alerts_sent_total", 'result!="ok"', by="alertmanager, result", queue=False)
+    yield lines(
+        "Alerts not taken",
+        "Alerts that an Alertmanager refused, or that could not be given to it.",
+        (per_minute(refused), "{{alertmanager}} {{result}}"),
+        unit=PER_MINUTE,
+        w=8,
+        no_value="no Alertmanager configured",
     )
