@@ -106,9 +106,9 @@ impl QueueView {
                 retention,
                 visibility_timeout,
             } => {
-                self.attributes(sent, depth);
                 self.retention = retention.or(self.retention);
                 self.visibility_timeout = visibility_timeout.or(self.visibility_timeout);
+                self.attributes(sent, depth);
             }
             Reading::Peeked {
                 at,
@@ -175,6 +175,15 @@ impl QueueView {
             && now < before
         {
             self.progressed(sent);
+        }
+        // Whatever is hidden was received within the visibility timeout. Only the counters tell of a slow worker before more
+        // messages than are looked at.
+        if self.depth_trusted == Some(true)
+            && let (Some([_, hidden, _]), Some(visibility_timeout)) =
+                (depth, self.visibility_timeout)
+            && hidden > 0
+        {
+            self.progressed(sent.minus(visibility_timeout));
         }
     }
 
@@ -324,6 +333,21 @@ mod tests {
         peeked(&mut view, 1_000, vec![message(1, 900, 0)], true);
         peeked(&mut view, 4_600, vec![], true);
         assert_eq!(view.progress, None);
+    }
+
+    #[test]
+    fn a_hidden_message_was_received_within_the_visibility_timeout() {
+        let mut view = QueueView::default();
+        for tick in 0..3 {
+            view.read(Reading::Attributes {
+                sent: UnixMillis::from_secs(1_000 + tick * 60),
+                depth: Some([900, u64::from(tick > 0), 0]),
+                retention: None,
+                visibility_timeout: (tick != 1).then_some(Duration::from_secs(40)),
+            });
+            let progress = [None, Some(1_020), Some(1_080)][tick as usize];
+            assert_eq!(view.progress, progress.map(UnixMillis::from_secs));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -37,6 +38,8 @@ pub(crate) struct Row {
     pub(crate) description: Option<&'static str>,
     /// Its labels beside severity and queue.
     pub(crate) labels: &'static [(&'static str, &'static str)],
+    /// Thresholds that are not as in the file, and their expressions.
+    pub(crate) thresholds: &'static [(&'static str, &'static str)],
     /// Variants that make no sense for this alert, and why.
     pub(crate) without: &'static [(Variant, &'static str)],
 }
@@ -159,7 +162,7 @@ pub(crate) async fn prove(row: Row) {
         let timeline = Timeline::new(std::mem::take(&mut sim.scrapes), world.mode);
         cases.push(ends(row.alert, &timeline, world.calm + minutes));
     }
-    judge(&referees, Some(row.alert), &cases);
+    judge(&referees, Some(row.alert), row.thresholds, &cases);
 }
 
 /// Holds that no alert fires that fits `matcher`.
@@ -172,7 +175,7 @@ pub(crate) fn judge_silent(
         .iter()
         .map(|(name, timeline, end)| silent(matcher, name, timeline, *end))
         .collect();
-    judge(referees, None, &cases);
+    judge(referees, None, &[], &cases);
 }
 
 /// Not before the trouble, within the promise, and from then on until the end.
@@ -245,8 +248,13 @@ fn is(minute: u32, expr: &str, value: f64) -> Value {
 }
 
 /// Holds cases against the rules that these alerts need, or against all.
-fn judge(referees: &Referees, alerts: Option<&str>, cases: &[Case]) {
-    let rules = rules::needed_by(alerts);
+fn judge(referees: &Referees, alerts: Option<&str>, thresholds: &[(&str, &str)], cases: &[Case]) {
+    let mut rules = rules::needed_by(alerts);
+    for (threshold, expr) in thresholds {
+        let name = format!("vod:threshold:{threshold}");
+        let rule = rules.iter_mut().find(|rule| rule.name == name).unwrap();
+        rule.source["expr"] = (*expr).into();
+    }
     let wanted: BTreeSet<String> = rules
         .iter()
         .flat_map(|rule| rules::names(&rule.expr).selectors)
@@ -283,13 +291,19 @@ pub(crate) fn promtool_test(referees: &Referees, rules: &Value, tests: &[Value])
 
 /// Runs promtool, which must succeed.
 pub(crate) fn promtool(referees: &Referees, words: &[&str], paths: &[&Path]) {
-    let mut command = std::process::Command::new(referees.tool("bin/promtool"));
-    let output = command.args(words).args(paths).output().unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "promtool {words:?} failed:\n{}{}",
-        said(&output.stdout),
-        said(&output.stderr)
-    );
+    for tool in referees.tools("promtool") {
+        let output = Command::new(&tool)
+            .args(words)
+            .args(paths)
+            .output()
+            .unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(
+            output.status.success(),
+            "{} {words:?} failed:\n{}{}",
+            tool.display(),
+            said(&output.stdout),
+            said(&output.stderr)
+        );
+    }
 }

@@ -65,15 +65,17 @@ fn example() -> PathBuf {
 }
 
 fn amtool(referees: &Referees, words: &[&str]) {
-    let mut command = Command::new(referees.tool("bin/amtool"));
-    let output = command.args(words).output().unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "amtool {words:?} failed:\n{}{}",
-        said(&output.stdout),
-        said(&output.stderr)
-    );
+    for tool in referees.tools("amtool") {
+        let output = Command::new(&tool).args(words).output().unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(
+            output.status.success(),
+            "{} {words:?} failed:\n{}{}",
+            tool.display(),
+            said(&output.stdout),
+            said(&output.stderr)
+        );
+    }
 }
 
 #[test]

@@ -20,6 +20,14 @@ const NO_EXPORTER: &[(Variant, &str)] = &[
     (Variant::Gap, "there is nothing to scrape"),
 ];
 
+/// Of an alert that another row holds against everything.
+const LIKE_A_DAY: &[(Variant, &str)] = &[
+    (Variant::Restart, "as where a day tells"),
+    (Variant::Gap, "as where a day tells"),
+    (Variant::Unreadable, "as where a day tells"),
+    (Variant::Vanished, "as where a day tells"),
+];
+
 fn row(alert: &'static str, tells_after: u32, fires: World) -> Row {
     Row {
         alert,
@@ -30,6 +38,7 @@ fn row(alert: &'static str, tells_after: u32, fires: World) -> Row {
         ends: None,
         description: None,
         labels: &[],
+        thresholds: &[],
         without: &[],
     }
 }
@@ -253,6 +262,48 @@ table! {
             sim.durable = false;
         })
     });
+    // Busy in the same hour of the week before, and nobody knows of the day before.
+    queue_silent_by_the_week_before: {
+        const WEEK: u32 = 7 * 24 * 60;
+        let weekly = |trouble| World {
+            calm: WEEK - 60,
+            platform: calm(0.6),
+            before: |sim, minute| match minute {
+                60 => {
+                    sim.platforms.clear();
+                    sim.down = true;
+                }
+                9_600 => {
+                    sim.add(calm(0.1));
+                    sim.down = false;
+                }
+                _ => {}
+            },
+            ..consumed(trouble)
+        };
+        Row {
+            silent: vec![("a few events go on", weekly(|_| {}))],
+            silent_minutes: 180,
+            without: LIKE_A_DAY,
+            ..row("VodQueueSilent", 120, weekly(|sim| sim.platforms.clear()))
+        }
+    };
+    queue_silent_by_a_fixed_limit: {
+        let quiet = || calm(0.2);
+        let silent = |trouble| World {
+            calm: 100,
+            platform: quiet(),
+            ..consumed(trouble)
+        };
+        Row {
+            silent: vec![("not that long", World {
+                minute: |sim, minute| if minute == 50 { sim.add(calm(2.0)) },
+                ..silent(|sim| sim.platforms.clear())
+            })],
+            thresholds: &[("silence_fixed_seconds", "vector(3600)")],
+            ..row("VodQueueSilent", 60, silent(|sim| sim.platforms.clear()))
+        }
+    };
     backlog_stuck: Row {
         silent: vec![
             ("behind, but moving", World {

@@ -20,7 +20,9 @@ pub(crate) struct World {
     pub(crate) retention: Duration,
     /// Minutes before the trouble begins.
     pub(crate) calm: u32,
-    /// What happens then.
+    /// What happens at every minute before, of which it is told the number, from 0.
+    pub(crate) before: fn(&mut Sim, u32),
+    /// What happens when the trouble begins.
     pub(crate) trouble: fn(&mut Sim),
     /// What happens at every minute since, of which it is told the number, from 0.
     pub(crate) minute: fn(&mut Sim, u32),
@@ -68,6 +70,7 @@ impl Default for World {
             },
             retention: RETENTION,
             calm: 45,
+            before: |_, _| {},
             trouble: |_| {},
             minute: |_, _| {},
         }
@@ -84,8 +87,9 @@ impl World {
             if minute == self.calm {
                 (self.trouble)(&mut sim);
             }
-            if let Some(since) = minute.checked_sub(self.calm) {
-                (self.minute)(&mut sim, since);
+            match minute.checked_sub(self.calm) {
+                Some(since) => (self.minute)(&mut sim, since),
+                None => (self.before)(&mut sim, minute),
             }
             if fate.unreadable == Some(minute) {
                 sim.unreadable = true;

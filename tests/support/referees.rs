@@ -35,6 +35,14 @@ impl Referees {
         command
     }
 
+    /// The paths of a server's tool, and of a newer one in `.tools/newer/bin` if somebody has put it there.
+    pub(crate) fn tools(&self, name: &str) -> Vec<PathBuf> {
+        let newer = self.0.join("newer/bin").join(name);
+        let found = newer.exists().then_some(newer);
+        let own = self.tool(&format!("bin/{name}"));
+        std::iter::once(own).chain(found).collect()
+    }
+
     /// The path of a tool, which must be there.
     pub(crate) fn tool(&self, path: &str) -> PathBuf {
         let tool = self.0.join(path);
