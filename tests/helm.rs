@@ -169,28 +169,76 @@ fn arguments_and_configs_are_what_the_exporter_takes() {
             assert!(parsed.is_ok(), "{case}: {}", parsed.unwrap_err());
         }
 
-        let config = manifests
-            .iter()
-            .find_map(|manifest| manifest["data"]["vod-callback-exporter.yaml"].as_str());
-        let config = config.unwrap().replace(
-            "/etc/vod-callback-exporter/credentials",
-            &secrets.display().to_string(),
-        );
-        let file = charts.path("config.yaml");
-        fs::write(&file, config).unwrap();
-        let mut check = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
-        check
-            .env_clear()
-            .env("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r")
-            .env(
-                "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
-                "acs:ram::1:oidc-provider/p",
-            )
-            .env("ALIBABA_CLOUD_OIDC_TOKEN_FILE", secrets.join("token"))
-            .arg("check-config")
-            .arg(format!("--config.file={}", file.display()));
-        succeeds(check);
+        check_config(&charts, &secrets, &manifests);
     }
+}
+
+#[test]
+fn the_commented_example_of_a_config_fits_both_charts() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let secrets = charts.path("secrets");
+    fs::create_dir(&secrets).unwrap();
+    for key in ["access-key-id", "access-key-secret"] {
+        fs::write(secrets.join(key), "secret").unwrap();
+    }
+    let example = fs::read_to_string(root("config/vod-callback-exporter.example.yaml")).unwrap();
+    let indented = |indent: &str| -> String {
+        let lines = example.lines().map(|line| format!("{indent}{line}\n"));
+        lines.collect()
+    };
+    let alone = format!("mode: consume\nconfig:\n{}", indented("  "));
+    let beside = format!(
+        "vodCallbacks:\n  mode: consume\n  credentials: {{type: chain, rrsa: {{roleArn: \"\", oidcProviderArn: \"\"}}}}\n  config:\n{}",
+        indented("    ")
+    );
+    for (case, values) in [("peek", alone), ("worker", beside)] {
+        let file = charts.path(&format!("{case}-example.yaml"));
+        fs::write(&file, values).unwrap();
+        let file = format!("--values={}", file.display());
+        for helm in HELMS {
+            let answer = charts.template(helm, case, "1.34", &[&file]);
+            assert!(answer.is_good, "{case} with helm {helm}: {}", answer.text);
+            let manifests = manifests(&answer.text);
+            let config: Value = serde_saphyr::from_str(config_of(&manifests)).unwrap();
+            let urls = &config["alertmanager"]["urls"];
+            assert_eq!(urls.as_array().map(Vec::len), Some(2), "{config}");
+            check_config(&charts, &secrets, &manifests);
+        }
+    }
+}
+
+/// The config file in a rendering.
+fn config_of(manifests: &[Value]) -> &str {
+    let mut configs = manifests
+        .iter()
+        .filter_map(|manifest| manifest["data"]["vod-callback-exporter.yaml"].as_str());
+    configs.next().unwrap()
+}
+
+/// Lets the exporter judge the config file of a rendering; the keys of its Secrets are files in `secrets`.
+fn check_config(charts: &Charts, secrets: &Path, manifests: &[Value]) {
+    let config = config_of(manifests).replace(
+        "/etc/vod-callback-exporter/credentials",
+        &secrets.display().to_string(),
+    );
+    let file = charts.path("config.yaml");
+    fs::write(&file, config).unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
+    check
+        .env_clear()
+        .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "id")
+        .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret")
+        .env("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r")
+        .env(
+            "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+            "acs:ram::1:oidc-provider/p",
+        )
+        .env("ALIBABA_CLOUD_OIDC_TOKEN_FILE", secrets.join("token"))
+        .arg("check-config")
+        .arg(format!("--config.file={}", file.display()));
+    succeeds(check);
 }
 
 #[test]

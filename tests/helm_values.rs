@@ -13,16 +13,223 @@ mod config_schema;
 #[path = "support/referees.rs"]
 mod referees;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
 use charts::{Charts, HELMS, chart_of, root, values};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use vod_callback_exporter::config::Config;
+use vod_callback_exporter::config::options::{ConfigOption, OPTIONS};
 
 const CHARTS: [&str; 2] = ["vod-callback-exporter", "vod-callback-sidecar"];
 
 /// Lines of four fields: case, change, path, and what else is said.
 const REFUSED: &str = include_str!("helm/refused.txt");
+
+/// Options of every kind: path, what else its table needs, and values as JSON that are right and that are wrong.
+const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
+    ("accounts", "{}", &["{}"], &["[]", r#""a""#]),
+    (
+        "queues",
+        "{}",
+        &[r#"[{"name": "a"}]"#],
+        &[r#"{"name": "a"}"#],
+    ),
+    ("defaults.transcodes", "{}", &["{}"], &["[]", "1"]),
+    (
+        "queues[].name",
+        "{}",
+        &[r#""a-B_3""#],
+        &[r#""""#, r#""a.b""#, r#""a b""#, "1"],
+    ),
+    (
+        "queues[].prefix",
+        "{}",
+        &[r#""""#, r#""a-""#],
+        &[r#""a/""#, "1"],
+    ),
+    (
+        "queues[].id",
+        "{}",
+        &[r#""the queue""#],
+        &[r#""""#, r#"" a""#, "1"],
+    ),
+    (
+        "defaults.region",
+        "{}",
+        &[r#""cn-shanghai""#],
+        &[r#""""#, r#""cn shanghai""#],
+    ),
+    (
+        "defaults.endpoint",
+        "{}",
+        &[
+            r#""https://1.mns.cn-shanghai.aliyuncs.com""#,
+            r#""http://127.0.0.1:8080/""#,
+            r#""http://[::1]:8080""#,
+        ],
+        &[
+            r#""nope""#,
+            r#""mns.example.com""#,
+            r#""ftp://mns.example.com""#,
+            r#""https://a:b@mns.example.com""#,
+            r#""https://mns.example.com/queues""#,
+            r#""https://mns.example.com?a""#,
+            r#""https://""#,
+            r#""https://mns.example.com:port""#,
+            "1",
+        ],
+    ),
+    (
+        "defaults.vod.endpoint",
+        "{}",
+        &[r#""https://vod.cn-shanghai.aliyuncs.com""#],
+        &[r#""vod""#, r#""https://vod.example.com/a""#],
+    ),
+    (
+        "accounts.*.proxy",
+        "{}",
+        &[r#""http://proxy.example.com:3128""#],
+        &[r#""proxy:3128""#, r#""http://a:b@proxy:3128""#],
+    ),
+    (
+        "accounts.*.credentials_uri",
+        r#"{"credentials": "uri"}"#,
+        &[
+            r#""http://localhost:8080/credentials?a=b""#,
+            r#""http://localhost""#,
+        ],
+        &[r#""localhost""#, r#""http://a:b@localhost/""#],
+    ),
+    (
+        "alertmanager.urls",
+        "{}",
+        &[
+            r#"["http://alertmanager:9093"]"#,
+            r#"["https://a/", "https://b/alerts", "http://[::1]:9093"]"#,
+        ],
+        &[
+            r#""http://alertmanager:9093""#,
+            "[]",
+            r#"["alertmanager:9093"]"#,
+            r#"["http://a:b@alertmanager"]"#,
+            r#"["http://alertmanager?a"]"#,
+            r#"["http://a", 1]"#,
+        ],
+    ),
+    (
+        "alertmanager.bearer_token_file",
+        r#"{"urls": ["http://alertmanager:9093"]}"#,
+        &[r#""rustfmt.toml""#, r#""./rustfmt.toml""#],
+        &[r#""""#, "1"],
+    ),
+    (
+        "alertmanager.bearer_token_env",
+        r#"{"urls": ["http://alertmanager:9093"]}"#,
+        &[r#""PATH""#],
+        &[r#""""#, r#""THE-PATH""#, r#""1PATH""#],
+    ),
+    (
+        "quarantine.expose_bodies",
+        "{}",
+        &["true", "false"],
+        &[r#""true""#, "1"],
+    ),
+    ("defaults.mode", "{}", &[], &[r#""tap""#, r#""""#, "1"]),
+    (
+        "defaults.workers",
+        "{}",
+        &["1", "64"],
+        &["0", "65", r#""8""#, "1.5"],
+    ),
+    (
+        "defaults.tick",
+        "{}",
+        &[
+            r#""10s""#,
+            r#""99s""#,
+            r#""3600s""#,
+            r#""1m""#,
+            r#""60m""#,
+            r#""1h""#,
+            r#""2 m""#,
+            r#""1m 30s""#,
+            r#""1m30s""#,
+            r#""0.5h""#,
+            r#""1 minute""#,
+            r#""PT1M""#,
+        ],
+        &[
+            r#""0s""#,
+            r#""9s""#,
+            r#""3601s""#,
+            r#""61m""#,
+            r#""2h""#,
+            r#""1d""#,
+            r#""60""#,
+            r#""lots""#,
+            r#""-10s""#,
+            r#""""#,
+            "60",
+        ],
+    ),
+    (
+        "queues[].transcodes.abandon_after",
+        "{}",
+        &[
+            r#""86400s""#,
+            r#""1439m""#,
+            r#""2h""#,
+            r#""15d""#,
+            r#""360h""#,
+        ],
+        &[r#""lots""#, r#""3599s""#, r#""16d""#, r#""361h""#],
+    ),
+    (
+        "quarantine.max_bytes",
+        "{}",
+        &[
+            "65536",
+            "268435456",
+            r#""65536""#,
+            r#""64KiB""#,
+            r#""256MiB""#,
+            r#""500 kB""#,
+            r#""100MB""#,
+        ],
+        &[
+            "65535",
+            r#""63KiB""#,
+            r#""257MiB""#,
+            r#""1GiB""#,
+            r#""4mib""#,
+            r#""1.5MiB""#,
+            r#""lots""#,
+            r#""-1""#,
+        ],
+    ),
+    (
+        "defaults.transcodes.factor",
+        "{}",
+        &["0", "1.5", "100"],
+        &["-1", "100.5", r#""2""#],
+    ),
+    (
+        "defaults.transcodes.playable_objective",
+        "{}",
+        &[
+            r#""5s""#, r#""60s""#, r#""1m""#, r#""10m""#, r#""24h""#, r#""1d""#,
+        ],
+        &[r#""11m""#, r#""0s""#, r#""lots""#],
+    ),
+    (
+        "defaults.vod.no_transcode_template_groups",
+        "{}",
+        &["[]", r#"["a", "b"]"#],
+        &[r#""a""#, r#"[""]"#, "[1]"],
+    ),
+];
 
 #[test]
 fn wrong_values_are_refused_with_their_path_and_what_is_allowed() {
@@ -99,6 +306,79 @@ fn the_schema_of_config_is_what_the_exporter_takes_as_documentation() {
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         keep(&path, &text);
     }
+}
+
+#[test]
+fn schema_and_exporter_agree_on_what_options_take() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let mut kinds = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for (path, beside, good, bad) in SAMPLES {
+        let full = path.replacen("defaults.", "queues[].", 1);
+        let beside: Value = serde_json::from_str(beside).unwrap();
+        kinds.extend(
+            OPTIONS
+                .iter()
+                .filter(|option| option.path == full)
+                .map(kind_name),
+        );
+        for (text, is_good) in good
+            .iter()
+            .map(|text| (text, true))
+            .chain(bad.iter().map(|text| (text, false)))
+        {
+            let value: Value = serde_json::from_str(text).unwrap();
+            let config = sample(path, &beside, &value);
+            let said = Config::parse("config", &config.to_string(), None);
+            if said.is_ok() != is_good {
+                wrong.push(format!("the exporter, {path}: {text}, {said:?}"));
+            }
+            let set = format!("--set-json=config={config}");
+            let answer = charts.template("3", "peek", "1.34", &[&set]);
+            if answer.is_good != is_good {
+                wrong.push(format!("the schema, {path}: {text}, {}", answer.text));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let all: BTreeSet<String> = OPTIONS.iter().map(kind_name).collect();
+    assert_eq!(kinds, all, "a kind has no samples");
+}
+
+/// A config that is right but for the option at `path`; `beside` is what that needs next to it.
+fn sample(path: &str, beside: &Value, value: &Value) -> Value {
+    let mut config = json!({
+        "defaults": {"endpoint": "https://1234.mns.cn-shanghai.aliyuncs.com"},
+        "queues": [{}],
+    });
+    let mut place = &mut config;
+    let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
+    for part in table.split('.').filter(|part| !part.is_empty()) {
+        place = match part {
+            "queues[]" => &mut place["queues"][0],
+            "*" => &mut place["default"],
+            _ => &mut place[part],
+        };
+    }
+    for (key, value) in beside.as_object().unwrap() {
+        place[key] = value.clone();
+    }
+    place[key] = value.clone();
+    if let Some(queue) = config["queues"].get_mut(0)
+        && path != "queues[].prefix"
+        && path != "queues[].name"
+    {
+        queue["name"] = "a".into();
+    }
+    config
+}
+
+/// The kind of an option, without its bounds.
+fn kind_name(option: &ConfigOption) -> String {
+    let name = format!("{:?}", option.kind);
+    name.split(['(', ' ']).next().unwrap().to_owned()
 }
 
 #[test]
