@@ -274,13 +274,17 @@ fn assert_refused(of_path: impl Fn(&str) -> bool) {
     assert!(tried >= 20);
 }
 
-/// Whether a path is told. Versions of helm write a schema's path in two ways; the top has none.
+/// Whether a path is told. Versions of helm write a schema's path in two ways; `-` is the top, and a template's path ends with a colon.
 fn names(text: &str, path: &str) -> bool {
-    let pointer = format!("'/{}'", path.replace('.', "/"));
-    path == "-"
-        || path.ends_with(':') && text.contains(path)
-        || text.contains(&pointer)
-        || text.contains(&format!(" {path}: "))
+    if path.ends_with(':') {
+        // Behind the template's own place, or as the name of the template that does not exist.
+        return text.contains(&format!(": {path} ")) || text.contains(&format!("\"{path} "));
+    }
+    let (dotted, pointer) = match path {
+        "-" => ("(root)", String::new()),
+        _ => (path, format!("/{}", path.replace('.', "/"))),
+    };
+    text.contains(&format!("- {dotted}: ")) || text.contains(&format!("- at '{pointer}': "))
 }
 
 #[test]
@@ -303,6 +307,7 @@ fn the_schema_of_config_is_what_the_exporter_takes_as_documentation() {
         let path = root(&format!("helm/{chart}/values.schema.json"));
         let mut schema = json(&path);
         schema["properties"]["config"] = config_schema::schema();
+        schema["properties"]["extraArgs"]["items"] = config_schema::flag_of_run();
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         keep(&path, &text);
     }
@@ -469,7 +474,7 @@ struct Row<'s> {
     default: Option<Value>,
 }
 
-/// The values below `schema`, in the order of their names. The exporter's own config is one value.
+/// The values below `schema`, in the order of their names.
 fn collect<'s>(schema: &'s Value, values: &Value, path: &str, rows: &mut Vec<Row<'s>>) {
     let Some(properties) = schema["properties"].as_object() else {
         return;
@@ -481,7 +486,8 @@ fn collect<'s>(schema: &'s Value, values: &Value, path: &str, rows: &mut Vec<Row
             format!("{path}.{key}")
         };
         let value = values.get(key);
-        if schema["additionalProperties"] == false && path != "config" {
+        // What the chart owns is there with all its keys; the rest, such as the exporter's config, is one value.
+        if schema["required"].is_array() {
             collect(schema, value.unwrap_or(&Value::Null), &path, rows);
         } else {
             let default = value.cloned();

@@ -1,6 +1,10 @@
 //! The exporter's options as a JSON schema, so that a wrong one is told before anything is installed.
 
+#![expect(clippy::expect_used, reason = "helpers of tests panic")]
+
+use clap::CommandFactory as _;
 use serde_json::{Value, json};
+use vod_callback_exporter::cli::Cli;
 use vod_callback_exporter::config::options::{ConfigOption, Kind, OPTIONS};
 use vod_callback_exporter::ledger::counts::TRANSCODE_BOUNDS;
 
@@ -24,6 +28,20 @@ pub(crate) fn schema() -> Value {
         }
     }
     schema
+}
+
+/// One argument of `run`: a flag, with its value behind `=`.
+pub(crate) fn flag_of_run() -> Value {
+    let cli = Cli::command();
+    let run = cli.find_subcommand("run").expect("it watches queues");
+    // The log's flags are those of every command.
+    let flags = run.get_arguments().chain(cli.get_arguments());
+    let mut flags: Vec<String> = flags
+        .filter_map(|flag| flag.get_long())
+        .map(|flag| flag.replace('.', r"\."))
+        .collect();
+    flags.sort();
+    json!({"type": "string", "pattern": format!("^--({})(=.*)?$", flags.join("|"))})
 }
 
 /// Puts an option where its path says; its table came before it.
