@@ -12,7 +12,7 @@ mod charts;
 #[path = "support/referees.rs"]
 mod referees;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -375,6 +375,92 @@ fn only_thresholds_of_rules_come_from_values() {
 }
 
 #[test]
+fn names_are_unique_and_fit_however_long_the_release_s_is() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let release = "r".repeat(53);
+    let longest = format!("--set=fullnameOverride={}", "n".repeat(63));
+    let label = format!("--set=nameOverride={}", "l".repeat(63));
+    let everything = [
+        "--set=dashboards.enabled=true",
+        "--set=prometheusRule.enabled=true",
+    ];
+    for case in ["peek-full", "consume-statefulset", "web-config"] {
+        for further in [vec![], vec![longest.as_str()], vec![label.as_str()]] {
+            let further = [&everything[..], &further].concat();
+            let answer = charts.release("4", &release, case, "1.34", &further);
+            assert!(answer.is_good, "{case}: {}", answer.text);
+            let manifests = manifests(&answer.text);
+            let mut seen = BTreeSet::new();
+            for manifest in &manifests {
+                let kind = manifest["kind"].as_str().unwrap();
+                let name = manifest["metadata"]["name"].as_str().unwrap();
+                // Its pods have a label of the name and a hash.
+                let limit = if kind == "StatefulSet" { 52 } else { 63 };
+                assert!(name.len() <= limit, "{case}: {kind} {name}");
+                assert!(seen.insert((kind, name)), "{case}: two are {kind} {name}");
+            }
+            assert!(seen.len() >= 9, "{case}: {seen:?}");
+            let all_labels = manifests
+                .iter()
+                .filter_map(|manifest| manifest["metadata"]["labels"].as_object());
+            for label in all_labels.flat_map(|labels| labels.values()) {
+                assert!(label.as_str().unwrap().len() <= 63, "{case}: {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_test_pod_may_reach_the_exporter() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let manifests = manifests(&charts.render("4", "peek-full", "1.34"));
+    let test = labels(&one(&manifests, "Pod")["metadata"]["labels"]);
+    let from = &one(&manifests, "NetworkPolicy")["spec"]["ingress"][0]["from"];
+    let own_namespace = from
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|peer| peer["namespaceSelector"].is_null() && peer["podSelector"].is_object());
+    let admits = |peer: &Value| contains(&test, &labels(&peer["podSelector"]["matchLabels"]));
+    assert!(own_namespace.clone().any(admits), "{from}");
+
+    // Without a Service there is no test, and nobody else is let in.
+    let closed = charts.template("4", "peek-full", "1.34", &["--set=service.enabled=false"]);
+    let manifests = self::manifests(&closed.text);
+    let from = &one(&manifests, "NetworkPolicy")["spec"]["ingress"][0]["from"];
+    assert_eq!(from.as_array().map(Vec::len), Some(1), "{from}");
+}
+
+#[test]
+fn egress_asks_for_the_ports_that_the_config_needs() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let is_good = |further: &[&str]| {
+        let answer = charts.template("4", "peek-full", "1.34", further);
+        answer.is_good
+    };
+    let am = "--set=config.alertmanager.urls[0]=http://alertmanager:9093";
+    assert!(!is_good(&[am]));
+    assert!(is_good(&[
+        am,
+        "--set=networkPolicy.egress.ports={443,9093}"
+    ]));
+    // What stays in the pod asks for none, and behind a proxy it is the proxy's alone.
+    assert!(is_good(&[
+        "--set=config.accounts.other.credentials_uri=http://localhost:8080/a"
+    ]));
+    let mns = "--set=config.queues[2].endpoint=http://mns.example.com";
+    assert!(!is_good(&[mns]));
+    let proxy = "--set=config.accounts.other.proxy=https://proxy.example.com";
+    assert!(is_good(&[mns, proxy]));
+}
+
+#[test]
 fn rules_dashboards_and_shared_templates_are_copies_of_their_one_source() {
     let output = Command::new(root("scripts/charts")).arg("check").output();
     let output = output.unwrap();
@@ -411,6 +497,16 @@ fn notes_say_what_to_open_and_warn_of_two_consumers() {
         assert!(peek.contains(part), "{peek}");
     }
     assert!(!peek.contains("DELETES"), "{peek}");
+    let counters = "Counters live as long as the pod";
+    let volatile = notes("consume-deployment", &[]);
+    assert!(volatile.contains(counters), "{volatile}");
+    for kept in ["consume-claim", "consume-statefulset"] {
+        assert!(!notes(kept, &[]).contains(counters), "{kept}");
+    }
+    let volume = "--set=state.volume.persistentVolumeClaim.claimName=a";
+    assert!(!notes("consume-deployment", &[volume]).contains(counters));
+    let memory = "--set=state.volume.emptyDir.medium=Memory";
+    assert!(notes("consume-deployment", &[memory]).contains(counters));
     let stateful = notes("consume-statefulset", &[]);
     assert!(stateful.contains("DELETES"), "{stateful}");
     assert!(stateful.contains("statefulset/"), "{stateful}");
