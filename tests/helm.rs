@@ -374,6 +374,58 @@ fn only_thresholds_of_rules_come_from_values() {
     assert_eq!(told.trim_end(), source.unwrap().trim_end());
 }
 
+/// The project's own rules, as they are installed.
+#[test]
+fn the_project_s_rules_are_rendered_as_they_are_but_for_thresholds() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let groups = |further: &[&str]| {
+        let answer = charts.template("4", "rules-only", "1.34", further);
+        assert!(answer.is_good, "{}", answer.text);
+        let mut groups = one(&manifests(&answer.text), "PrometheusRule")["spec"]["groups"].clone();
+        groups.as_array_mut().unwrap().sort_by_key(name_of);
+        groups
+    };
+    let mut source = Vec::new();
+    for file in fs::read_dir(root("alerts/rules")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let file: Value = serde_saphyr::from_str(&text).unwrap();
+        source.extend(file["groups"].as_array().unwrap().clone());
+    }
+    source.sort_by_key(name_of);
+    assert_eq!(groups(&[]), Value::from(source.clone()));
+
+    // Every threshold can be set, and nothing else changes with it.
+    let thresholds = source
+        .iter_mut()
+        .find(|group| group["name"] == "vod-thresholds");
+    let mut further = Vec::new();
+    for rule in thresholds.unwrap()["rules"].as_array_mut().unwrap() {
+        let name = rule["record"].as_str().unwrap();
+        let name = name.strip_prefix("vod:threshold:").unwrap();
+        further.push(format!("--set=prometheusRule.thresholds.{name}=0.125"));
+        rule["expr"] = "vector(0.125)".into();
+    }
+    assert!(further.len() > 10);
+    let further: Vec<&str> = further.iter().map(String::as_str).collect();
+    let changed = groups(&further);
+    assert_eq!(changed, Value::from(source));
+
+    for (name, groups) in [("kept", groups(&[])), ("changed", changed)] {
+        let file = charts.path(&format!("{name}.json"));
+        fs::write(&file, json!({"groups": groups}).to_string()).unwrap();
+        let promtool = charts.referees().tool("prometheus/usr/bin/promtool");
+        let mut promtool = Command::new(promtool);
+        promtool.args(["check", "rules"]).arg(&file);
+        succeeds(promtool);
+    }
+}
+
+fn name_of(group: &Value) -> String {
+    group["name"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn names_are_unique_and_fit_however_long_the_release_s_is() {
     let Some(charts) = Charts::find() else {
@@ -408,6 +460,49 @@ fn names_are_unique_and_fit_however_long_the_release_s_is() {
             for label in all_labels.flat_map(|labels| labels.values()) {
                 assert!(label.as_str().unwrap().len() <= 63, "{case}: {label}");
             }
+        }
+    }
+}
+
+#[test]
+fn another_config_makes_other_pods_and_nothing_else_does() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let checksum = |case: &str, further: &[&str]| {
+        let answer = charts.template("4", case, "1.34", further);
+        assert!(answer.is_good, "{case}: {}", answer.text);
+        let manifests = manifests(&answer.text);
+        let annotations = &pod_template(&manifests)["metadata"]["annotations"];
+        annotations["checksum/vod-callback-exporter"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for (case, at) in [("peek", ""), ("worker", "vodCallbacks.")] {
+        let kept = checksum(case, &[]);
+        for same in [
+            "log.level=debug",
+            "port=9000",
+            "image.tag=v2",
+            "podMonitor.interval=1m",
+        ] {
+            assert_eq!(
+                checksum(case, &[&format!("--set={at}{same}")]),
+                kept,
+                "{same}"
+            );
+        }
+        for other in [
+            "config.defaults.tick=2m",
+            "config.queues[0].name=b",
+            "mode=consume",
+        ] {
+            assert_ne!(
+                checksum(case, &[&format!("--set={at}{other}")]),
+                kept,
+                "{other}"
+            );
         }
     }
 }
