@@ -12,7 +12,7 @@ mod charts;
 #[path = "support/referees.rs"]
 mod referees;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -169,28 +169,76 @@ fn arguments_and_configs_are_what_the_exporter_takes() {
             assert!(parsed.is_ok(), "{case}: {}", parsed.unwrap_err());
         }
 
-        let config = manifests
-            .iter()
-            .find_map(|manifest| manifest["data"]["vod-callback-exporter.yaml"].as_str());
-        let config = config.unwrap().replace(
-            "/etc/vod-callback-exporter/credentials",
-            &secrets.display().to_string(),
-        );
-        let file = charts.path("config.yaml");
-        fs::write(&file, config).unwrap();
-        let mut check = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
-        check
-            .env_clear()
-            .env("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r")
-            .env(
-                "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
-                "acs:ram::1:oidc-provider/p",
-            )
-            .env("ALIBABA_CLOUD_OIDC_TOKEN_FILE", secrets.join("token"))
-            .arg("check-config")
-            .arg(format!("--config.file={}", file.display()));
-        succeeds(check);
+        check_config(&charts, &secrets, &manifests);
     }
+}
+
+#[test]
+fn the_commented_example_of_a_config_fits_both_charts() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let secrets = charts.path("secrets");
+    fs::create_dir(&secrets).unwrap();
+    for key in ["access-key-id", "access-key-secret"] {
+        fs::write(secrets.join(key), "secret").unwrap();
+    }
+    let example = fs::read_to_string(root("config/vod-callback-exporter.example.yaml")).unwrap();
+    let indented = |indent: &str| -> String {
+        let lines = example.lines().map(|line| format!("{indent}{line}\n"));
+        lines.collect()
+    };
+    let alone = format!("mode: consume\nconfig:\n{}", indented("  "));
+    let beside = format!(
+        "vodCallbacks:\n  mode: consume\n  credentials: {{type: chain, rrsa: {{roleArn: \"\", oidcProviderArn: \"\"}}}}\n  config:\n{}",
+        indented("    ")
+    );
+    for (case, values) in [("peek", alone), ("worker", beside)] {
+        let file = charts.path(&format!("{case}-example.yaml"));
+        fs::write(&file, values).unwrap();
+        let file = format!("--values={}", file.display());
+        for helm in HELMS {
+            let answer = charts.template(helm, case, "1.34", &[&file]);
+            assert!(answer.is_good, "{case} with helm {helm}: {}", answer.text);
+            let manifests = manifests(&answer.text);
+            let config: Value = serde_saphyr::from_str(config_of(&manifests)).unwrap();
+            let urls = &config["alertmanager"]["urls"];
+            assert_eq!(urls.as_array().map(Vec::len), Some(2), "{config}");
+            check_config(&charts, &secrets, &manifests);
+        }
+    }
+}
+
+/// The config file in a rendering.
+fn config_of(manifests: &[Value]) -> &str {
+    let mut configs = manifests
+        .iter()
+        .filter_map(|manifest| manifest["data"]["vod-callback-exporter.yaml"].as_str());
+    configs.next().unwrap()
+}
+
+/// Lets the exporter judge the config file of a rendering; the keys of its Secrets are files in `secrets`.
+fn check_config(charts: &Charts, secrets: &Path, manifests: &[Value]) {
+    let config = config_of(manifests).replace(
+        "/etc/vod-callback-exporter/credentials",
+        &secrets.display().to_string(),
+    );
+    let file = charts.path("config.yaml");
+    fs::write(&file, config).unwrap();
+    let mut check = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
+    check
+        .env_clear()
+        .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "id")
+        .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret")
+        .env("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r")
+        .env(
+            "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+            "acs:ram::1:oidc-provider/p",
+        )
+        .env("ALIBABA_CLOUD_OIDC_TOKEN_FILE", secrets.join("token"))
+        .arg("check-config")
+        .arg(format!("--config.file={}", file.display()));
+    succeeds(check);
 }
 
 #[test]
@@ -326,6 +374,187 @@ fn only_thresholds_of_rules_come_from_values() {
     assert_eq!(told.trim_end(), source.unwrap().trim_end());
 }
 
+/// The project's own rules, as they are installed.
+#[test]
+fn the_project_s_rules_are_rendered_as_they_are_but_for_thresholds() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let groups = |further: &[&str]| {
+        let answer = charts.template("4", "rules-only", "1.34", further);
+        assert!(answer.is_good, "{}", answer.text);
+        let mut groups = one(&manifests(&answer.text), "PrometheusRule")["spec"]["groups"].clone();
+        groups.as_array_mut().unwrap().sort_by_key(name_of);
+        groups
+    };
+    let mut source = Vec::new();
+    for file in fs::read_dir(root("alerts/rules")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let file: Value = serde_saphyr::from_str(&text).unwrap();
+        source.extend(file["groups"].as_array().unwrap().clone());
+    }
+    source.sort_by_key(name_of);
+    assert_eq!(groups(&[]), Value::from(source.clone()));
+
+    // Every threshold can be set, and nothing else changes with it.
+    let thresholds = source
+        .iter_mut()
+        .find(|group| group["name"] == "vod-thresholds");
+    let mut further = Vec::new();
+    for rule in thresholds.unwrap()["rules"].as_array_mut().unwrap() {
+        let name = rule["record"].as_str().unwrap();
+        let name = name.strip_prefix("vod:threshold:").unwrap();
+        further.push(format!("--set=prometheusRule.thresholds.{name}=0.125"));
+        rule["expr"] = "vector(0.125)".into();
+    }
+    assert!(further.len() > 10);
+    let further: Vec<&str> = further.iter().map(String::as_str).collect();
+    let changed = groups(&further);
+    assert_eq!(changed, Value::from(source));
+
+    for (name, groups) in [("kept", groups(&[])), ("changed", changed)] {
+        let file = charts.path(&format!("{name}.json"));
+        fs::write(&file, json!({"groups": groups}).to_string()).unwrap();
+        let promtool = charts.referees().tool("prometheus/usr/bin/promtool");
+        let mut promtool = Command::new(promtool);
+        promtool.args(["check", "rules"]).arg(&file);
+        succeeds(promtool);
+    }
+}
+
+fn name_of(group: &Value) -> String {
+    group["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn names_are_unique_and_fit_however_long_the_release_s_is() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let release = "r".repeat(53);
+    let longest = format!("--set=fullnameOverride={}", "n".repeat(63));
+    let label = format!("--set=nameOverride={}", "l".repeat(63));
+    let everything = [
+        "--set=dashboards.enabled=true",
+        "--set=prometheusRule.enabled=true",
+    ];
+    for case in ["peek-full", "consume-statefulset", "web-config"] {
+        for further in [vec![], vec![longest.as_str()], vec![label.as_str()]] {
+            let further = [&everything[..], &further].concat();
+            let answer = charts.release("4", &release, case, "1.34", &further);
+            assert!(answer.is_good, "{case}: {}", answer.text);
+            let manifests = manifests(&answer.text);
+            let mut seen = BTreeSet::new();
+            for manifest in &manifests {
+                let kind = manifest["kind"].as_str().unwrap();
+                let name = manifest["metadata"]["name"].as_str().unwrap();
+                // Its pods have a label of the name and a hash.
+                let limit = if kind == "StatefulSet" { 52 } else { 63 };
+                assert!(name.len() <= limit, "{case}: {kind} {name}");
+                assert!(seen.insert((kind, name)), "{case}: two are {kind} {name}");
+            }
+            assert!(seen.len() >= 9, "{case}: {seen:?}");
+            let all_labels = manifests
+                .iter()
+                .filter_map(|manifest| manifest["metadata"]["labels"].as_object());
+            for label in all_labels.flat_map(|labels| labels.values()) {
+                assert!(label.as_str().unwrap().len() <= 63, "{case}: {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_config_makes_other_pods_and_nothing_else_does() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let checksum = |case: &str, further: &[&str]| {
+        let answer = charts.template("4", case, "1.34", further);
+        assert!(answer.is_good, "{case}: {}", answer.text);
+        let manifests = manifests(&answer.text);
+        let annotations = &pod_template(&manifests)["metadata"]["annotations"];
+        annotations["checksum/vod-callback-exporter"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for (case, at) in [("peek", ""), ("worker", "vodCallbacks.")] {
+        let kept = checksum(case, &[]);
+        for same in [
+            "log.level=debug",
+            "port=9000",
+            "image.tag=v2",
+            "podMonitor.interval=1m",
+        ] {
+            assert_eq!(
+                checksum(case, &[&format!("--set={at}{same}")]),
+                kept,
+                "{same}"
+            );
+        }
+        for other in [
+            "config.defaults.tick=2m",
+            "config.queues[0].name=b",
+            "mode=consume",
+        ] {
+            assert_ne!(
+                checksum(case, &[&format!("--set={at}{other}")]),
+                kept,
+                "{other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_test_pod_may_reach_the_exporter() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let manifests = manifests(&charts.render("4", "peek-full", "1.34"));
+    let test = labels(&one(&manifests, "Pod")["metadata"]["labels"]);
+    let from = &one(&manifests, "NetworkPolicy")["spec"]["ingress"][0]["from"];
+    let own_namespace = from
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|peer| peer["namespaceSelector"].is_null() && peer["podSelector"].is_object());
+    let admits = |peer: &Value| contains(&test, &labels(&peer["podSelector"]["matchLabels"]));
+    assert!(own_namespace.clone().any(admits), "{from}");
+
+    // Without a Service there is no test, and nobody else is let in.
+    let closed = charts.template("4", "peek-full", "1.34", &["--set=service.enabled=false"]);
+    let manifests = self::manifests(&closed.text);
+    let from = &one(&manifests, "NetworkPolicy")["spec"]["ingress"][0]["from"];
+    assert_eq!(from.as_array().map(Vec::len), Some(1), "{from}");
+}
+
+#[test]
+fn egress_asks_for_the_ports_that_the_config_needs() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let is_good = |further: &[&str]| {
+        let answer = charts.template("4", "peek-full", "1.34", further);
+        answer.is_good
+    };
+    let am = "--set=config.alertmanager.urls[0]=http://alertmanager:9093";
+    assert!(!is_good(&[am]));
+    assert!(is_good(&[
+        am,
+        "--set=networkPolicy.egress.ports={443,9093}"
+    ]));
+    // What stays in the pod asks for none, and behind a proxy it is the proxy's alone.
+    assert!(is_good(&[
+        "--set=config.accounts.other.credentials_uri=http://localhost:8080/a"
+    ]));
+    let mns = "--set=config.queues[2].endpoint=http://mns.example.com";
+    assert!(!is_good(&[mns]));
+    let proxy = "--set=config.accounts.other.proxy=https://proxy.example.com";
+    assert!(is_good(&[mns, proxy]));
+}
+
 #[test]
 fn rules_dashboards_and_shared_templates_are_copies_of_their_one_source() {
     let output = Command::new(root("scripts/charts")).arg("check").output();
@@ -363,6 +592,16 @@ fn notes_say_what_to_open_and_warn_of_two_consumers() {
         assert!(peek.contains(part), "{peek}");
     }
     assert!(!peek.contains("DELETES"), "{peek}");
+    let counters = "Counters live as long as the pod";
+    let volatile = notes("consume-deployment", &[]);
+    assert!(volatile.contains(counters), "{volatile}");
+    for kept in ["consume-claim", "consume-statefulset"] {
+        assert!(!notes(kept, &[]).contains(counters), "{kept}");
+    }
+    let volume = "--set=state.volume.persistentVolumeClaim.claimName=a";
+    assert!(!notes("consume-deployment", &[volume]).contains(counters));
+    let memory = "--set=state.volume.emptyDir.medium=Memory";
+    assert!(notes("consume-deployment", &[memory]).contains(counters));
     let stateful = notes("consume-statefulset", &[]);
     assert!(stateful.contains("DELETES"), "{stateful}");
     assert!(stateful.contains("statefulset/"), "{stateful}");

@@ -13,16 +13,223 @@ mod config_schema;
 #[path = "support/referees.rs"]
 mod referees;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
 use charts::{Charts, HELMS, chart_of, root, values};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use vod_callback_exporter::config::Config;
+use vod_callback_exporter::config::options::{ConfigOption, OPTIONS};
 
 const CHARTS: [&str; 2] = ["vod-callback-exporter", "vod-callback-sidecar"];
 
 /// Lines of four fields: case, change, path, and what else is said.
 const REFUSED: &str = include_str!("helm/refused.txt");
+
+/// Options of every kind: path, what else its table needs, and values as JSON that are right and that are wrong.
+const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
+    ("accounts", "{}", &["{}"], &["[]", r#""a""#]),
+    (
+        "queues",
+        "{}",
+        &[r#"[{"name": "a"}]"#],
+        &[r#"{"name": "a"}"#],
+    ),
+    ("defaults.transcodes", "{}", &["{}"], &["[]", "1"]),
+    (
+        "queues[].name",
+        "{}",
+        &[r#""a-B_3""#],
+        &[r#""""#, r#""a.b""#, r#""a b""#, "1"],
+    ),
+    (
+        "queues[].prefix",
+        "{}",
+        &[r#""""#, r#""a-""#],
+        &[r#""a/""#, "1"],
+    ),
+    (
+        "queues[].id",
+        "{}",
+        &[r#""the queue""#],
+        &[r#""""#, r#"" a""#, "1"],
+    ),
+    (
+        "defaults.region",
+        "{}",
+        &[r#""cn-shanghai""#],
+        &[r#""""#, r#""cn shanghai""#],
+    ),
+    (
+        "defaults.endpoint",
+        "{}",
+        &[
+            r#""https://1.mns.cn-shanghai.aliyuncs.com""#,
+            r#""http://127.0.0.1:8080/""#,
+            r#""http://[::1]:8080""#,
+        ],
+        &[
+            r#""nope""#,
+            r#""mns.example.com""#,
+            r#""ftp://mns.example.com""#,
+            r#""https://a:b@mns.example.com""#,
+            r#""https://mns.example.com/queues""#,
+            r#""https://mns.example.com?a""#,
+            r#""https://""#,
+            r#""https://mns.example.com:port""#,
+            "1",
+        ],
+    ),
+    (
+        "defaults.vod.endpoint",
+        "{}",
+        &[r#""https://vod.cn-shanghai.aliyuncs.com""#],
+        &[r#""vod""#, r#""https://vod.example.com/a""#],
+    ),
+    (
+        "accounts.*.proxy",
+        "{}",
+        &[r#""http://proxy.example.com:3128""#],
+        &[r#""proxy:3128""#, r#""http://a:b@proxy:3128""#],
+    ),
+    (
+        "accounts.*.credentials_uri",
+        r#"{"credentials": "uri"}"#,
+        &[
+            r#""http://localhost:8080/credentials?a=b""#,
+            r#""http://localhost""#,
+        ],
+        &[r#""localhost""#, r#""http://a:b@localhost/""#],
+    ),
+    (
+        "alertmanager.urls",
+        "{}",
+        &[
+            r#"["http://alertmanager:9093"]"#,
+            r#"["https://a/", "https://b/alerts", "http://[::1]:9093"]"#,
+        ],
+        &[
+            r#""http://alertmanager:9093""#,
+            "[]",
+            r#"["alertmanager:9093"]"#,
+            r#"["http://a:b@alertmanager"]"#,
+            r#"["http://alertmanager?a"]"#,
+            r#"["http://a", 1]"#,
+        ],
+    ),
+    (
+        "alertmanager.bearer_token_file",
+        r#"{"urls": ["http://alertmanager:9093"]}"#,
+        &[r#""rustfmt.toml""#, r#""./rustfmt.toml""#],
+        &[r#""""#, "1"],
+    ),
+    (
+        "alertmanager.bearer_token_env",
+        r#"{"urls": ["http://alertmanager:9093"]}"#,
+        &[r#""PATH""#],
+        &[r#""""#, r#""THE-PATH""#, r#""1PATH""#],
+    ),
+    (
+        "quarantine.expose_bodies",
+        "{}",
+        &["true", "false"],
+        &[r#""true""#, "1"],
+    ),
+    ("defaults.mode", "{}", &[], &[r#""tap""#, r#""""#, "1"]),
+    (
+        "defaults.workers",
+        "{}",
+        &["1", "64"],
+        &["0", "65", r#""8""#, "1.5"],
+    ),
+    (
+        "defaults.tick",
+        "{}",
+        &[
+            r#""10s""#,
+            r#""99s""#,
+            r#""3600s""#,
+            r#""1m""#,
+            r#""60m""#,
+            r#""1h""#,
+            r#""2 m""#,
+            r#""1m 30s""#,
+            r#""1m30s""#,
+            r#""0.5h""#,
+            r#""1 minute""#,
+            r#""PT1M""#,
+        ],
+        &[
+            r#""0s""#,
+            r#""9s""#,
+            r#""3601s""#,
+            r#""61m""#,
+            r#""2h""#,
+            r#""1d""#,
+            r#""60""#,
+            r#""lots""#,
+            r#""-10s""#,
+            r#""""#,
+            "60",
+        ],
+    ),
+    (
+        "queues[].transcodes.abandon_after",
+        "{}",
+        &[
+            r#""86400s""#,
+            r#""1439m""#,
+            r#""2h""#,
+            r#""15d""#,
+            r#""360h""#,
+        ],
+        &[r#""lots""#, r#""3599s""#, r#""16d""#, r#""361h""#],
+    ),
+    (
+        "quarantine.max_bytes",
+        "{}",
+        &[
+            "65536",
+            "268435456",
+            r#""65536""#,
+            r#""64KiB""#,
+            r#""256MiB""#,
+            r#""500 kB""#,
+            r#""100MB""#,
+        ],
+        &[
+            "65535",
+            r#""63KiB""#,
+            r#""257MiB""#,
+            r#""1GiB""#,
+            r#""4mib""#,
+            r#""1.5MiB""#,
+            r#""lots""#,
+            r#""-1""#,
+        ],
+    ),
+    (
+        "defaults.transcodes.factor",
+        "{}",
+        &["0", "1.5", "100"],
+        &["-1", "100.5", r#""2""#],
+    ),
+    (
+        "defaults.transcodes.playable_objective",
+        "{}",
+        &[
+            r#""5s""#, r#""60s""#, r#""1m""#, r#""10m""#, r#""24h""#, r#""1d""#,
+        ],
+        &[r#""11m""#, r#""0s""#, r#""lots""#],
+    ),
+    (
+        "defaults.vod.no_transcode_template_groups",
+        "{}",
+        &["[]", r#"["a", "b"]"#],
+        &[r#""a""#, r#"[""]"#, "[1]"],
+    ),
+];
 
 #[test]
 fn wrong_values_are_refused_with_their_path_and_what_is_allowed() {
@@ -67,13 +274,17 @@ fn assert_refused(of_path: impl Fn(&str) -> bool) {
     assert!(tried >= 20);
 }
 
-/// Whether a path is told. Versions of helm write a schema's path in two ways; the top has none.
+/// Whether a path is told. Versions of helm write a schema's path in two ways; `-` is the top, and a template's path ends with a colon.
 fn names(text: &str, path: &str) -> bool {
-    let pointer = format!("'/{}'", path.replace('.', "/"));
-    path == "-"
-        || path.ends_with(':') && text.contains(path)
-        || text.contains(&pointer)
-        || text.contains(&format!(" {path}: "))
+    if path.ends_with(':') {
+        // Behind the template's own place, or as the name of the template that does not exist.
+        return text.contains(&format!(": {path} ")) || text.contains(&format!("\"{path} "));
+    }
+    let (dotted, pointer) = match path {
+        "-" => ("(root)", String::new()),
+        _ => (path, format!("/{}", path.replace('.', "/"))),
+    };
+    text.contains(&format!("- {dotted}: ")) || text.contains(&format!("- at '{pointer}': "))
 }
 
 #[test]
@@ -96,9 +307,83 @@ fn the_schema_of_config_is_what_the_exporter_takes_as_documentation() {
         let path = root(&format!("helm/{chart}/values.schema.json"));
         let mut schema = json(&path);
         schema["properties"]["config"] = config_schema::schema();
+        schema["properties"]["extraArgs"]["items"] = config_schema::flag_of_run();
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         keep(&path, &text);
     }
+}
+
+#[test]
+fn schema_and_exporter_agree_on_what_options_take() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let mut kinds = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for (path, beside, good, bad) in SAMPLES {
+        let full = path.replacen("defaults.", "queues[].", 1);
+        let beside: Value = serde_json::from_str(beside).unwrap();
+        kinds.extend(
+            OPTIONS
+                .iter()
+                .filter(|option| option.path == full)
+                .map(kind_name),
+        );
+        for (text, is_good) in good
+            .iter()
+            .map(|text| (text, true))
+            .chain(bad.iter().map(|text| (text, false)))
+        {
+            let value: Value = serde_json::from_str(text).unwrap();
+            let config = sample(path, &beside, &value);
+            let said = Config::parse("config", &config.to_string(), None);
+            if said.is_ok() != is_good {
+                wrong.push(format!("the exporter, {path}: {text}, {said:?}"));
+            }
+            let set = format!("--set-json=config={config}");
+            let answer = charts.template("3", "peek", "1.34", &[&set]);
+            if answer.is_good != is_good {
+                wrong.push(format!("the schema, {path}: {text}, {}", answer.text));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let all: BTreeSet<String> = OPTIONS.iter().map(kind_name).collect();
+    assert_eq!(kinds, all, "a kind has no samples");
+}
+
+/// A config that is right but for the option at `path`; `beside` is what that needs next to it.
+fn sample(path: &str, beside: &Value, value: &Value) -> Value {
+    let mut config = json!({
+        "defaults": {"endpoint": "https://1234.mns.cn-shanghai.aliyuncs.com"},
+        "queues": [{}],
+    });
+    let mut place = &mut config;
+    let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
+    for part in table.split('.').filter(|part| !part.is_empty()) {
+        place = match part {
+            "queues[]" => &mut place["queues"][0],
+            "*" => &mut place["default"],
+            _ => &mut place[part],
+        };
+    }
+    for (key, value) in beside.as_object().unwrap() {
+        place[key] = value.clone();
+    }
+    place[key] = value.clone();
+    if let Some(queue) = config["queues"].get_mut(0)
+        && path != "queues[].prefix"
+        && path != "queues[].name"
+    {
+        queue["name"] = "a".into();
+    }
+    config
+}
+
+/// The kind of an option, without its bounds.
+fn kind_name(option: &ConfigOption) -> String {
+    let name = format!("{:?}", option.kind);
+    name.split(['(', ' ']).next().unwrap().to_owned()
 }
 
 #[test]
@@ -189,7 +474,7 @@ struct Row<'s> {
     default: Option<Value>,
 }
 
-/// The values below `schema`, in the order of their names. The exporter's own config is one value.
+/// The values below `schema`, in the order of their names.
 fn collect<'s>(schema: &'s Value, values: &Value, path: &str, rows: &mut Vec<Row<'s>>) {
     let Some(properties) = schema["properties"].as_object() else {
         return;
@@ -201,7 +486,8 @@ fn collect<'s>(schema: &'s Value, values: &Value, path: &str, rows: &mut Vec<Row
             format!("{path}.{key}")
         };
         let value = values.get(key);
-        if schema["additionalProperties"] == false && path != "config" {
+        // What the chart owns is there with all its keys; the rest, such as the exporter's config, is one value.
+        if schema["required"].is_array() {
             collect(schema, value.unwrap_or(&Value::Null), &path, rows);
         } else {
             let default = value.cloned();

@@ -94,12 +94,24 @@ impl Charts {
         kubernetes: &str,
         further: &[&str],
     ) -> Answer {
-        let values = values(case);
-        let release = if case.starts_with("worker") {
-            "worker"
-        } else {
-            "vod"
+        let release = match case.split('-').next() {
+            Some("worker") => "worker",
+            Some("numeric") => "123",
+            _ => "vod",
         };
+        self.release(helm, release, case, kubernetes, further)
+    }
+
+    /// The same for a release of this name.
+    pub(crate) fn release(
+        &self,
+        helm: &str,
+        release: &str,
+        case: &str,
+        kubernetes: &str,
+        further: &[&str],
+    ) -> Answer {
+        let values = values(case);
         let mut arguments = vec!["template", release, chart_of(case), "--namespace=video"];
         arguments.extend(["--kube-version", kubernetes, "--values", &values]);
         arguments.extend(further);

@@ -1,28 +1,53 @@
 {{- define "vod-callback-exporter.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimAll "-." -}}
 {{- end -}}
 
 {{- define "vod-callback-exporter.fullname" -}}
 {{- $name := include "vod-callback-exporter.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 63 | trimAll "-." -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 63 | trimAll "-." -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimAll "-." -}}
 {{- end -}}
 {{- end -}}
 
+{{/*
+A name of at most `limit` characters: a dict of `base`, `suffix` and, where it is not 63, `limit`. What is cut off the base leaves a
+hash behind, so that two names stay two.
+*/}}
+{{- define "vod-callback-exporter.fit" -}}
+{{- $room := sub (.limit | default 63) (len .suffix) | int -}}
+{{- $base := .base -}}
+{{- if gt (len $base) $room -}}
+{{- $base = printf "%s-%s" ($base | trunc (sub $room 9 | int) | trimAll "-.") (sha256sum $base | trunc 8) -}}
+{{- end -}}
+{{- printf "%s%s" $base .suffix -}}
+{{- end -}}
+
+{{/* Name of the Deployment or StatefulSet. A StatefulSet's is in a label, with a hash of 10 characters behind it. */}}
+{{- define "vod-callback-exporter.workload" -}}
+{{- $limit := eq .Values.kind "StatefulSet" | ternary 52 63 -}}
+{{- include "vod-callback-exporter.fit" (dict "base" (include "vod-callback-exporter.fullname" .) "suffix" "" "limit" $limit) -}}
+{{- end -}}
+
 {{- define "vod-callback-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "vod-callback-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "vod-callback-exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
+{{/* Those of the pod of `helm test`, which are not the exporter's: the Service would send scrapes there. */}}
+{{- define "vod-callback-exporter.testLabels" -}}
+app.kubernetes.io/name: {{ include "vod-callback-exporter.fit" (dict "base" (include "vod-callback-exporter.name" .) "suffix" "-test") | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "vod-callback-exporter.labels" -}}
 {{ include "vod-callback-exporter.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
 {{- define "vod-callback-exporter.serviceAccountName" -}}
@@ -33,10 +58,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* Whether there is a Service, which a StatefulSet always has; "true" or nothing. */}}
+{{- define "vod-callback-exporter.hasService" -}}
+{{- if or .Values.service.enabled (eq .Values.kind "StatefulSet") -}}true{{- end -}}
+{{- end -}}
+
+{{/* Whether the state is on a volume that outlives the pod, and so belongs to one process at a time; "true" or nothing. */}}
+{{- define "vod-callback-exporter.keepsState" -}}
+{{- $volume := .Values.state.volume -}}
+{{- if or .Values.persistence.enabled (and $volume (not (hasKey $volume "emptyDir")) (not (hasKey $volume "ephemeral"))) -}}true{{- end -}}
+{{- end -}}
+
 {{/* What the templates shared with vod-callback-sidecar take, as YAML. */}}
 {{- define "vod-callback-exporter.scope" -}}
 key: ""
-fullname: {{ include "vod-callback-exporter.fullname" . }}
+fullname: {{ include "vod-callback-exporter.fullname" . | quote }}
 version: {{ .Chart.AppVersion | quote }}
 labels: |
   {{- include "vod-callback-exporter.labels" . | nindent 2 }}
@@ -44,8 +80,8 @@ labels: |
 
 {{/* metadata of a resource: a dict of `root` and, where the name is not the release's own, `name`. */}}
 {{- define "vod-callback-exporter.metadata" -}}
-name: {{ .name | default (include "vod-callback-exporter.fullname" .root) }}
-namespace: {{ .root.Release.Namespace }}
+name: {{ .name | default (include "vod-callback-exporter.fullname" .root) | quote }}
+namespace: {{ .root.Release.Namespace | quote }}
 labels:
   {{- include "vod-callback-exporter.labels" .root | nindent 2 }}
   {{- with .labels }}

@@ -19,7 +19,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "vod-callback-exporter.serviceAccountName" . }}
+  serviceAccountName: {{ include "vod-callback-exporter.serviceAccountName" . | quote }}
   automountServiceAccountToken: false
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
@@ -29,7 +29,7 @@ spec:
     {{- toYaml .Values.podSecurityContext | nindent 4 }}
   terminationGracePeriodSeconds: {{ int .Values.terminationGracePeriodSeconds }}
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   containers:
     - {{ include "vod-callback-exporter.shared.container" $scope | nindent 6 | trim }}

@@ -37,8 +37,8 @@
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: {{ include "vod-callback-sidecar.fullname" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "vod-callback-sidecar.fullname" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "vod-callback-sidecar.labels" . | nindent 4 }}
 data:
@@ -48,5 +48,5 @@ data:
 
 {{/* For the pod's annotations: another config makes other pods. */}}
 {{- define "vod-callback-sidecar.podAnnotations" -}}
-checksum/vod-callback-exporter: {{ include "vod-callback-sidecar.config" . | sha256sum }}
+checksum/vod-callback-exporter: {{ include "vod-callback-sidecar.config" . | sha256sum | quote }}
 {{- end -}}

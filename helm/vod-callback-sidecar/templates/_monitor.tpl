@@ -40,8 +40,8 @@ metricRelabelings:
 apiVersion: monitoring.coreos.com/v1
 kind: PodMonitor
 metadata:
-  name: {{ include "vod-callback-sidecar.fullname" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "vod-callback-sidecar.fullname" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "vod-callback-sidecar.labels" . | nindent 4 }}
     {{- with $v.podMonitor.additionalLabels }}
@@ -53,7 +53,7 @@ spec:
       {{- toYaml .selector | nindent 6 }}
   namespaceSelector:
     matchNames:
-      - {{ .root.Release.Namespace }}
+      - {{ .root.Release.Namespace | quote }}
   podMetricsEndpoints:
     - port: vod-metrics
       {{- include "vod-callback-sidecar.endpoint" (dict "v" $v "monitor" $v.podMonitor) | nindent 6 }}

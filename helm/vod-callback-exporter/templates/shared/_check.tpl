@@ -62,16 +62,45 @@
 {{- else if or $rrsa.roleArn $rrsa.oidcProviderArn $rrsa.roleName -}}
 {{- include "vod-callback-exporter.shared.refuse" (printf "%scredentials.type: found %s, and %scredentials.rrsa names a role, expected rrsa" $at $v.credentials.type $at) -}}
 {{- end -}}
-{{- range $option := list "access_key_id_file" "access_key_id_env" "access_key_secret_file" "access_key_secret_env" "security_token_file" "security_token_env" "credentials" -}}
+{{- range $option := list "access_key_id_file" "access_key_id_env" "access_key_secret_file" "access_key_secret_env" "security_token_file" "security_token_env" "credentials" "role_arn" "oidc_provider_arn" "oidc_token_file" "profile" "ecs_role" "metadata_endpoint" "credentials_uri" -}}
 {{- if and (ne $v.credentials.type "chain") (hasKey $account $option) -}}
 {{- include "vod-callback-exporter.shared.refuse" (printf "%sconfig.accounts.default.%s: found it beside %scredentials.type %s, expected one of the two: chain leaves credentials to %sconfig.accounts" $at $option $at $v.credentials.type $at) -}}
 {{- end -}}
 {{- end -}}
 
+{{- $keys := $v.credentials.keys -}}
+{{- range $first, $second := dict "accessKeyId" "accessKeySecret" "accessKeySecret" "securityToken" "securityToken" "accessKeyId" -}}
+{{- if eq (get $keys $first) (get $keys $second) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%scredentials.keys.%s: found %s, which %scredentials.keys.%s is too, expected two keys of the Secret" $at $first (get $keys $first) $at $second) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.webConfig.tls (not $v.webConfig.existingSecret) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%swebConfig.existingSecret: found nothing, and %swebConfig.tls is true, expected the name of a Secret with a web config, or webConfig.tls: false" $at $at) -}}
+{{- end -}}
+
+{{- $own := list "--config.file" "--web.listen-address" "--web.telemetry-path" "--state.path" "--log.level" "--log.format" "--web.config.file" "--mode" "--mns.endpoint" "--mns.queue" -}}
 {{- range $index, $argument := $v.extraArgs -}}
 {{- $flag := regexFind "^--[a-z.-]+" $argument -}}
-{{- if has $flag (list "--config.file" "--web.listen-address" "--web.telemetry-path" "--state.path" "--log.level" "--log.format" "--web.config.file" "--mode" "--mns.endpoint" "--mns.queue") -}}
+{{- if has $flag $own -}}
 {{- include "vod-callback-exporter.shared.refuse" (printf "%sextraArgs[%d]: found %s, which the chart sets, expected a flag that has no value of its own here, such as --web.enable-lifecycle" $at $index $flag) -}}
+{{- end -}}
+{{- end -}}
+{{- $variables := dict -}}
+{{- range $own -}}
+{{- /* Each flag's twin in the environment. */ -}}
+{{- $_ := set $variables (printf "VOD_CALLBACK_EXPORTER_%s" (. | trimPrefix "--" | upper | replace "." "_" | replace "-" "_")) . -}}
+{{- end -}}
+{{- if include "vod-callback-exporter.shared.projectsToken" $v -}}
+{{- range list "ALIBABA_CLOUD_ROLE_ARN" "ALIBABA_CLOUD_OIDC_PROVIDER_ARN" "ALIBABA_CLOUD_OIDC_TOKEN_FILE" }}{{ $_ := set $variables . "credentials.rrsa" }}{{ end -}}
+{{- end -}}
+{{- range $index, $variable := $v.extraEnv -}}
+{{- with get $variables $variable.name -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%sextraEnv[%d].name: found %s, and the chart sets %s itself, expected a variable that it does not know of" $at $index $variable.name .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $index, $volume := $v.extraVolumes -}}
+{{- if has $volume.name (list "vod-callback-config" "vod-callback-state" "vod-callback-credentials" "vod-callback-token" "vod-callback-web") -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%sextraVolumes[%d].name: found %s, which is a volume of the chart, expected another name" $at $index $volume.name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

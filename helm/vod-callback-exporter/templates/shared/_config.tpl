@@ -38,8 +38,8 @@
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: {{ include "vod-callback-exporter.shared.fullname" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "vod-callback-exporter.shared.fullname" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "vod-callback-exporter.shared.labels" . | nindent 4 }}
 data:
@@ -49,5 +49,5 @@ data:
 
 {{/* For the pod's annotations: another config makes other pods. */}}
 {{- define "vod-callback-exporter.shared.podAnnotations" -}}
-checksum/vod-callback-exporter: {{ include "vod-callback-exporter.shared.config" . | sha256sum }}
+checksum/vod-callback-exporter: {{ include "vod-callback-exporter.shared.config" . | sha256sum | quote }}
 {{- end -}}

@@ -41,8 +41,8 @@ metricRelabelings:
 apiVersion: monitoring.coreos.com/v1
 kind: PodMonitor
 metadata:
-  name: {{ include "vod-callback-exporter.shared.fullname" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "vod-callback-exporter.shared.fullname" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "vod-callback-exporter.shared.labels" . | nindent 4 }}
     {{- with $v.podMonitor.additionalLabels }}
@@ -54,7 +54,7 @@ spec:
       {{- toYaml .selector | nindent 6 }}
   namespaceSelector:
     matchNames:
-      - {{ .root.Release.Namespace }}
+      - {{ .root.Release.Namespace | quote }}
   podMetricsEndpoints:
     - port: vod-metrics
       {{- include "vod-callback-exporter.shared.endpoint" (dict "v" $v "monitor" $v.podMonitor) | nindent 6 }}

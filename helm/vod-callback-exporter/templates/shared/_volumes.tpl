@@ -13,7 +13,7 @@ container mounts them. `stateVolume` replaces the state's volume source; "none" 
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 - name: vod-callback-config
   configMap:
-    name: {{ include "vod-callback-exporter.shared.fullname" . }}
+    name: {{ include "vod-callback-exporter.shared.fullname" . | quote }}
 {{- if ne (.stateVolume | default "" | toString) "none" }}
 - name: vod-callback-state
   {{- toYaml (.stateVolume | default $v.state.volume | default (dict "emptyDir" (dict "sizeLimit" $v.state.sizeLimit))) | nindent 2 }}
@@ -21,7 +21,7 @@ container mounts them. `stateVolume` replaces the state's volume source; "none" 
 {{- if eq $v.credentials.type "secret" }}
 - name: vod-callback-credentials
   secret:
-    secretName: {{ $v.credentials.existingSecret }}
+    secretName: {{ $v.credentials.existingSecret | quote }}
     defaultMode: 0444
 {{- end }}
 {{- if include "vod-callback-exporter.shared.projectsToken" $v }}
@@ -37,7 +37,7 @@ container mounts them. `stateVolume` replaces the state's volume source; "none" 
 {{- if $v.webConfig.existingSecret }}
 - name: vod-callback-web
   secret:
-    secretName: {{ $v.webConfig.existingSecret }}
+    secretName: {{ $v.webConfig.existingSecret | quote }}
     defaultMode: 0444
 {{- end }}
 {{- with $v.extraVolumes }}
