@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use self::alerts::{Book, FAILED_FOR, Round};
+use self::alerts::{Book, Round};
 use crate::clock::UnixMillis;
 use crate::config::AlertmanagerConfig;
 use crate::ledger::troubles::Troubles;
@@ -32,8 +32,8 @@ pub trait Source: Send + Sync + 'static {
     /// The time by which alerts begin and end.
     fn now(&self) -> UnixMillis;
 
-    /// What is wrong with single videos.
-    fn troubles(&self, failed_since: UnixMillis) -> Troubles;
+    /// What is wrong with single videos at `now`.
+    fn troubles(&self, now: UnixMillis) -> Troubles;
 }
 
 /// Who counts what becomes of alerts.
@@ -175,7 +175,7 @@ async fn look(
             _ = looks.tick() => {}
         }
         let now = source.now();
-        let (round, newly_suppressed) = book.look(source.troubles(now.minus(FAILED_FOR)), now);
+        let (round, newly_suppressed) = book.look(source.troubles(now), now);
         observer.looked(round.firing.len(), newly_suppressed);
         rounds.send_replace(Arc::new(round));
     }

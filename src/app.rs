@@ -265,8 +265,8 @@ impl alertmanager::Source for View {
         self.clock.now().unwrap_or_else(clock::now)
     }
 
-    fn troubles(&self, failed_since: UnixMillis) -> Troubles {
-        self.recorder.troubles(failed_since)
+    fn troubles(&self, now: UnixMillis) -> Troubles {
+        self.recorder.troubles(now)
     }
 }
 

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use self::quarantine::Quarantine;
 use self::queue::{Evictions, Novelty, QueueState};
+use self::transcodes::Turn;
 use self::view::QueueView;
 use crate::clock::UnixMillis;
 
@@ -58,6 +59,8 @@ pub struct Ledger {
     evictions: Evictions,
     /// The latest instant of any record.
     latest: UnixMillis,
+    /// Whose turn it is in the line of videos in trouble, over all queues.
+    turn: Turn,
     #[serde(skip)]
     views: Vec<QueueView>,
 }
@@ -98,6 +101,7 @@ impl Ledger {
             quarantine: Quarantine::new(quarantine_bytes),
             evictions: Evictions::default(),
             latest: UnixMillis::default(),
+            turn: Turn::default(),
             views: Vec::new(),
         }
     }
@@ -136,13 +140,13 @@ impl Ledger {
                 self.open(*queue, identity, *settings, *at);
             }
             Record::Closed { queue, at } => {
-                self.with(*queue, |state, view| {
+                self.with(*queue, |state, view, _| {
                     state.close(*at);
                     *view = QueueView::default();
                 });
             }
             Record::Retention { queue, retention } => {
-                self.with(*queue, |state, _| state.set_retention(*retention));
+                self.with(*queue, |state, _, _| state.set_retention(*retention));
             }
             Record::Sighted {
                 queue,
@@ -154,7 +158,7 @@ impl Ledger {
                 at,
                 messages,
             } => {
-                self.with(*queue, |state, view| {
+                self.with(*queue, |state, view, _| {
                     for message in messages {
                         state.delete(*message, *at);
                     }
@@ -170,7 +174,7 @@ impl Ledger {
                 failed,
             } => {
                 let refused = self.refuse(*queue, *at, refused, changes);
-                self.with(*queue, |state, _| {
+                self.with(*queue, |state, _, _| {
                     for message in messages {
                         state.mark_forwarded(*message);
                     }
@@ -179,34 +183,35 @@ impl Ledger {
                 });
             }
             Record::ReceiveLost { queue, from, to } => {
-                self.with(*queue, |state, _| state.receive_lost(*from, *to));
+                self.with(*queue, |state, _, _| state.receive_lost(*from, *to));
             }
             Record::Observed { queue, until } => {
-                self.with(*queue, |state, _| state.observe(*until));
+                self.with(*queue, |state, _, turn| state.observe(*until, turn));
             }
             Record::Ticked { queue, at } => {
-                self.with(*queue, |state, _| state.tick(*at));
+                self.with(*queue, |state, _, turn| state.tick(*at, turn));
             }
             Record::Judged {
                 queue,
                 at,
                 judgements,
             } => {
-                self.with(*queue, |state, _| state.judge(*at, judgements));
+                self.with(*queue, |state, _, turn| state.judge(*at, judgements, turn));
             }
             Record::Swept { queue, at, videos } => {
-                self.with(*queue, |state, _| state.sweep_in(*at, videos));
+                self.with(*queue, |state, _, turn| state.sweep_in(*at, videos, turn));
             }
             Record::Gap { queue, until } => {
-                self.with(*queue, |state, _| state.gap(*until));
+                self.with(*queue, |state, _, _| state.gap(*until));
             }
             Record::Started { quarantine_bytes } => self.start(*quarantine_bytes, changes),
         }
+        self.turn.end();
     }
 
     /// Takes in what a read of a queue told of the moment; never durable.
     pub fn read(&mut self, queue: QueueIndex, reading: Reading) {
-        self.with(queue, |_, view| view.read(reading));
+        self.with(queue, |_, view, _| view.read(reading));
     }
 
     /// Messages received and, for all we know, undeleted and hidden at `now`: MNS slows a consumer that holds 5,000.
@@ -345,7 +350,7 @@ impl Ledger {
         };
         let (complete, evictions) = (state.view_complete(at), state.evictions.total());
         for sighting in sightings {
-            let novelty = state.sight(sighting, at);
+            let novelty = state.sight(sighting, at, &mut self.turn);
             let Content::Undecodable {
                 reason,
                 message_id,
@@ -407,10 +412,14 @@ impl Ledger {
         new
     }
 
-    fn with(&mut self, queue: QueueIndex, change: impl FnOnce(&mut QueueState, &mut QueueView)) {
+    fn with(
+        &mut self,
+        queue: QueueIndex,
+        change: impl FnOnce(&mut QueueState, &mut QueueView, &mut Turn),
+    ) {
         let place = place(queue);
         if let (Some(state), Some(view)) = (self.queues.get_mut(place), self.views.get_mut(place)) {
-            change(state, view);
+            change(state, view, &mut self.turn);
         }
     }
 

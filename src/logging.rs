@@ -100,7 +100,7 @@ fn push_value(line: &mut String, value: &str) {
 }
 
 /// Characters that end a line, move the cursor or turn the direction of text.
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -247,8 +247,8 @@ impl Recorder {
     }
 
     /// The videos that are stalled, or whose transcode failed after `failed_since`.
-    pub fn troubles(&self, failed_since: UnixMillis) -> Troubles {
-        self.shared.ledger().troubles(failed_since)
+    pub fn troubles(&self, now: UnixMillis) -> Troubles {
+        self.shared.ledger().troubles(now)
     }
 
     /// The oldest overdue transcodes of a queue, at most `limit`.

@@ -101,6 +101,10 @@ impl Desk {
             ailment: Ailment::Stalled(Stage::Transcode),
             since,
             started: since,
+            last_sign: since,
+            place: video,
+            failure: None,
+            abandoned: None,
         };
         *self.troubles.lock().unwrap() = Troubles {
             queues: BTreeSet::from([Arc::clone(&queue.id)]),
@@ -419,6 +423,52 @@ async fn off_unless_configured_and_shown_where_it_is() {
     app.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_above_the_cap_takes_no_alert_from_anybody() {
+    let (world, receiver) = (World::new(103, &[QUEUE], 1), Receiver::start());
+    let state = TempDir::new().unwrap();
+    let app = exporter(&world, &[receiver.address], state.path()).await;
+    let failed: Vec<String> = (0..5).map(|video| format!("failed-{video}")).collect();
+    for video in &failed {
+        world.emulator.send(QUEUE, &end("fail", video)).unwrap();
+    }
+    let fires = |video: &String| format!("VodTranscodeFailed {video}");
+    taken(&receiver, |taken| {
+        failed.iter().all(|video| taken.contains(&fires(video)))
+    })
+    .await;
+    // Their deadlines passed long before the others failed.
+    for video in 0..200 {
+        let body = upload(&format!("stalled-{video}"));
+        world.emulator.send(QUEUE, &body).unwrap();
+    }
+    let is_stalled = |alert: &String| alert.starts_with("VodTranscodeStalled");
+    let all_told = |taken: &[String]| {
+        let stalled: BTreeSet<&String> = taken.iter().filter(|alert| is_stalled(alert)).collect();
+        stalled.len() >= 45 && taken.contains(&"VodTranscodeAlertsSuppressed".to_owned())
+    };
+    let before = taken(&receiver, all_told).await;
+    app.shutdown().await;
+    free(state.path()).await;
+
+    let restarted = Receiver::start();
+    let app = exporter(&world, &[restarted.address], state.path()).await;
+    let after = taken(&restarted, |taken| taken.len() > 50).await;
+    app.shutdown().await;
+    let set = |alerts: &[String]| alerts.iter().cloned().collect::<BTreeSet<String>>();
+    assert_eq!(set(&before), set(&after));
+    assert!(
+        failed.iter().all(|video| after.contains(&fires(video))),
+        "{after:?}"
+    );
+}
+
+/// Waits until a process that used this state has let go of it: the writer's thread ends once nobody can send to it.
+async fn free(state: &Path) {
+    let lock = std::fs::File::open(state.join("lock")).unwrap();
+    until(|| lock.try_lock().is_ok(), || "still locked".to_owned()).await;
+}
+
 /// Two real Alertmanagers of one cluster, which notify `webhook`. As with their defaults, a peer waits for the other far
 /// shorter than until its next look at a group: else it notifies what the other has resolved meanwhile.
 fn cluster(referees: &Referees, webhook: SocketAddr, data: &Path) -> Vec<(Process, SocketAddr)> {
@@ -520,10 +570,7 @@ async fn two_real_alertmanagers_notify_once_of_each_video_and_once_of_its_end() 
     for address in &addresses {
         before.push(ends(*address).await);
     }
-    // The writer's thread ends once nobody can send to it.
-    let lock = std::fs::File::open(state.join("lock")).unwrap();
-    until(|| lock.try_lock().is_ok(), || "still locked".to_owned()).await;
-    drop(lock);
+    free(&state).await;
     let app = exporter(&world, &addresses, &state).await;
     for (address, before) in addresses.iter().zip(&before) {
         until_asked(

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,12 +12,11 @@ use crate::ledger::snapshot::QueueIdentity;
 use crate::ledger::transcodes::{Ailment, Trouble};
 use crate::ledger::troubles::Troubles;
 use crate::ledger::verdict::Stage;
+use crate::logging::is_unsafe;
 use crate::vod::event::MediaKey;
 
-/// Alerts about single videos at a time; the others share one more.
+/// Videos that have alerts of their own at a time; the others share one more.
 pub const CAP: usize = 50;
-/// For how long a failed transcode fires: nobody repairs it by waiting.
-pub const FAILED_FOR: Duration = Duration::from_hours(1);
 
 /// What tells two alerts apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +45,9 @@ pub struct Alert {
     /// Since when it fires.
     #[serde(serialize_with = "crate::alertmanager::outbox::as_text")]
     pub starts_at: UnixMillis,
+    /// From when on its disappearance is no recovery: it is left to end by itself.
+    #[serde(skip)]
+    pub lapses_at: Option<UnixMillis>,
 }
 
 /// What is firing at one instant.
@@ -61,7 +62,7 @@ pub struct Round {
 /// Remembers who has an alert of his own.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
-    firing: BTreeMap<Key, Arc<Alert>>,
+    firing: BTreeSet<Key>,
     suppressed: usize,
     /// Since when the summary fires.
     suppressed_since: Option<UnixMillis>,
@@ -75,6 +76,14 @@ impl Key {
             queue: Arc::clone(&identity.id),
             media: trouble.media.clone(),
             ailment: trouble.ailment,
+        }
+    }
+
+    /// The video that it is about, with its queue.
+    fn video(&self) -> Option<(&str, &MediaKey)> {
+        match self {
+            Self::Video { queue, media, .. } => Some((queue, media)),
+            Self::Suppressed => None,
         }
     }
 }
@@ -97,34 +106,42 @@ impl Round {
 impl Book {
     /// The alerts that follow from `troubles`, and how many more videos do without one of their own than before.
     ///
-    /// A video that has an alert keeps it; free places go to those who wait longest, so that the choice is the same after a
-    /// restart.
+    /// Those that got into trouble first have one. Nobody comes later and gets before them, so that who has an alert keeps it,
+    /// and so that the choice is the same after a restart. Only the videos of a queue that is watched again come back to their
+    /// old place: who has an alert by then keeps it too, up to twice the cap.
     pub fn look(&mut self, troubles: Troubles, now: UnixMillis) -> (Round, usize) {
         let Troubles { queues, videos } = troubles;
-        let total = videos.len();
-        let (mut firing, mut others) = (BTreeMap::new(), Vec::new());
-        for (identity, trouble) in videos {
-            let key = Key::of(&identity, &trouble);
-            match self.firing.get(&key) {
-                // Made anew only where it began anew, so that nothing of it changes.
-                Some(alert) if alert.starts_at == trouble.since => {
-                    firing.insert(key, Arc::clone(alert));
-                }
-                Some(_) => {
-                    firing.insert(key, Arc::new(Alert::about(&identity, &trouble)));
-                }
-                None => others.push((trouble.since, key, identity, trouble)),
+        let mut line: Vec<_> = videos
+            .into_iter()
+            .map(|(identity, trouble)| {
+                (
+                    trouble.place,
+                    Key::of(&identity, &trouble),
+                    identity,
+                    trouble,
+                )
+            })
+            .collect();
+        line.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let (mut total, mut own, mut firing) = (0_usize, 0, BTreeMap::new());
+        let mut first_suppressed = None;
+        // A video may both have failed and be stalled since.
+        for video in line.chunk_by(|(_, a, ..), (_, b, ..)| a.video() == b.video()) {
+            total += 1;
+            let has_alert = || video.iter().any(|(_, key, ..)| self.firing.contains(key));
+            if own < CAP || (own < 2 * CAP && has_alert()) {
+                own += 1;
+                let alerts = video.iter().map(|(_, key, identity, trouble)| {
+                    (key.clone(), Arc::new(Alert::about(identity, trouble)))
+                });
+                firing.extend(alerts);
+            } else if let Some((.., trouble)) = video.first() {
+                first_suppressed.get_or_insert(trouble.since);
             }
         }
-        others.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let free = CAP.saturating_sub(firing.len());
-        let first_suppressed = others.get(free).map(|(since, ..)| *since);
-        for (_, key, identity, trouble) in others.into_iter().take(free) {
-            firing.insert(key, Arc::new(Alert::about(&identity, &trouble)));
-        }
-        self.firing.clone_from(&firing);
+        self.firing = firing.keys().cloned().collect();
 
-        let suppressed = total.saturating_sub(firing.len());
+        let suppressed = total - own;
         let newly_suppressed = suppressed.saturating_sub(self.suppressed);
         self.suppressed = suppressed;
         self.suppressed_since =
@@ -145,8 +162,8 @@ impl Alert {
             Ailment::Stalled(stage) => ("VodTranscodeStalled", stage),
             Ailment::Failed => ("VodTranscodeFailed", Stage::Transcode),
         };
-        let (video, id, since) = (&trouble.media, &queue.id, trouble.since);
-        let (summary, description) = match trouble.ailment {
+        let (video, id, since) = (shown(&trouble.media), &queue.id, trouble.since);
+        let (summary, mut description) = match trouble.ailment {
             Ailment::Stalled(Stage::Submit) => (
                 "The transcode of a video has not been submitted",
                 format!(
@@ -169,28 +186,42 @@ impl Alert {
                 ),
             ),
         };
+        if let Some(abandoned) = trouble.abandoned {
+            description = format!(
+                "{description} Nothing was heard of it for so long that nobody waits for it since {}; this alert ends by \
+                 itself a day later.",
+                abandoned.at
+            );
+        }
         let region = match &*queue.region {
             "" => String::new(),
             region => format!(" --region {region}"),
         };
+        let mut annotations = BTreeMap::from([
+            ("summary", summary.to_owned()),
+            ("description", description),
+            ("waiting_since", trouble.started.to_string()),
+            ("last_sign", trouble.last_sign.to_string()),
+        ]);
+        if is_id(&video) {
+            let ask = format!("aliyun vod GetTranscodeSummary --VideoIds {video}{region}");
+            annotations.insert("ask_vod", ask);
+        }
+        if let Some((fault, code)) = trouble.failure {
+            annotations.insert("fault", fault.to_string());
+            annotations.insert("error_code", code.to_string());
+        }
         Self {
             labels: BTreeMap::from([
                 ("alertname", name.to_owned()),
                 ("queue", id.to_string()),
                 ("severity", "warning".to_owned()),
                 ("stage", stage.as_str().to_owned()),
-                ("video_id", video.to_string()),
+                ("video_id", video),
             ]),
-            annotations: BTreeMap::from([
-                ("summary", summary.to_owned()),
-                ("description", description),
-                ("waiting_since", trouble.started.to_string()),
-                (
-                    "ask_vod",
-                    format!("aliyun vod GetTranscodeSummary --VideoIds {video}{region}"),
-                ),
-            ]),
+            annotations,
             starts_at: since,
+            lapses_at: trouble.abandoned.map(|abandoned| abandoned.until),
         }
     }
 
@@ -214,8 +245,24 @@ impl Alert {
                 ),
             ]),
             starts_at: since,
+            lapses_at: None,
         }
     }
+}
+
+/// A video's id for a person's screen: it comes from a message, and anybody may have written that.
+fn shown(media: &MediaKey) -> String {
+    let visible = |c: char| if is_unsafe(c) { ' ' } else { c };
+    media.to_string().chars().map(visible).collect()
+}
+
+/// Whether this is an id as VOD makes them. Nothing else may become a part of a command that somebody runs in a shell.
+fn is_id(video: &str) -> bool {
+    (1..=64).contains(&video.len())
+        && !video.starts_with('-')
+        && video
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Alertmanager forgets: what fires is sent again and again, with an end that lies a few sendings ahead. What is over is
 //! told with an end in the past until it is taken, but only to whom it was told that it fires: a resolve out of nothing is
-//! notified too.
+//! notified too. What lapses, because too little is known of it to say more, is told of no more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,6 +80,7 @@ impl Outbox {
                 now.since(told.at) >= self.resend
                     || told.at > now
                     || told.alert.starts_at != alert.starts_at
+                    || told.alert.lapses_at != alert.lapses_at
             })
         };
         let firing = round
@@ -92,7 +93,10 @@ impl Outbox {
                 alert: Arc::clone(alert),
                 ends_at,
             });
-        let over = self.told.iter().filter(|(key, _)| round.is_over(key));
+        let over = self.told.iter().filter(|(key, told)| {
+            let lapsed = told.alert.lapses_at.is_some_and(|at| at <= now);
+            round.is_over(key) && !lapsed
+        });
         let resolved = over.map(|(key, told)| Posting {
             key: key.clone(),
             resolved: true,

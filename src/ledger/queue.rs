@@ -11,7 +11,7 @@ use super::pending::{Pending, PendingTable};
 use super::record::{Content, ContentKey, MessageKey, QueueSettings, Sighting, StreamsFrom};
 use super::seen::Seen;
 use super::snapshot::{Mode, QueueIdentity, Role};
-use super::transcodes::Transcodes;
+use super::transcodes::{Transcodes, Turn};
 use super::verdict::Judgement;
 use super::window::Window;
 use crate::clock::UnixMillis;
@@ -167,26 +167,32 @@ impl QueueState {
             .push_back((from.minus(CLOCK_TOLERANCE), to.plus(CLOCK_TOLERANCE)));
     }
 
-    pub(super) fn observe(&mut self, until: UnixMillis) {
+    pub(super) fn observe(&mut self, until: UnixMillis, turn: &mut Turn) {
         self.observed_until = self.observed_until.max(Some(until));
-        self.expire(until);
+        self.expire(until, turn);
     }
 
     /// A peeked queue was read at `at`.
-    pub(super) fn tick(&mut self, at: UnixMillis) {
-        self.expire(at);
+    pub(super) fn tick(&mut self, at: UnixMillis, turn: &mut Turn) {
+        self.expire(at, turn);
     }
 
-    pub(super) fn judge(&mut self, at: UnixMillis, judgements: &[Judgement]) {
+    pub(super) fn judge(&mut self, at: UnixMillis, judgements: &[Judgement], turn: &mut Turn) {
         self.transcodes.set_complete(self.view_complete(at));
         for judgement in judgements {
-            self.transcodes.judge(judgement, at, &mut self.counts);
+            self.transcodes.judge(judgement, at, &mut self.counts, turn);
         }
     }
 
-    pub(super) fn sweep_in(&mut self, at: UnixMillis, videos: &[(MediaKey, UnixMillis)]) {
+    pub(super) fn sweep_in(
+        &mut self,
+        at: UnixMillis,
+        videos: &[(MediaKey, UnixMillis)],
+        turn: &mut Turn,
+    ) {
         for (media, since) in videos {
-            self.transcodes.sweep(media, *since, at, &mut self.counts);
+            self.transcodes
+                .sweep(media, *since, at, &mut self.counts, turn);
         }
     }
 
@@ -196,10 +202,10 @@ impl QueueState {
             && (self.identity.mode == Mode::Consume || self.settings.transcodes.reconciled)
     }
 
-    fn expire(&mut self, until: UnixMillis) {
+    fn expire(&mut self, until: UnixMillis, turn: &mut Turn) {
         if self.tracks() {
             self.transcodes.set_complete(self.view_complete(until));
-            self.transcodes.expire(until, until, &mut self.counts);
+            self.transcodes.expire(until, until, &mut self.counts, turn);
         }
     }
 
@@ -209,7 +215,12 @@ impl QueueState {
     }
 
     /// Applies one sighting; the caller puts the body of a newly counted undecodable message into quarantine.
-    pub(super) fn sight(&mut self, sighting: &Sighting, at: UnixMillis) -> Novelty {
+    pub(super) fn sight(
+        &mut self,
+        sighting: &Sighting,
+        at: UnixMillis,
+        turn: &mut Turn,
+    ) -> Novelty {
         self.sweep(at);
         let consuming = self.identity.mode == Mode::Consume;
         if let Some(known) = self.last_known(sighting) {
@@ -231,7 +242,7 @@ impl QueueState {
                 return Novelty::Baseline;
             }
         }
-        self.count(sighting, at);
+        self.count(sighting, at, turn);
         Novelty::Counted
     }
 
@@ -308,7 +319,7 @@ impl QueueState {
         }
     }
 
-    fn count(&mut self, sighting: &Sighting, at: UnixMillis) {
+    fn count(&mut self, sighting: &Sighting, at: UnixMillis, turn: &mut Turn) {
         self.counts.messages_seen += 1;
         self.counts.redeliveries += u64::from(sighting.dequeue_count.saturating_sub(1));
         if self.view_complete(at) {
@@ -338,7 +349,7 @@ impl QueueState {
                     self.count_event(event, sighting.enqueue_time);
                     if self.tracks() {
                         self.transcodes.set_complete(self.view_complete(at));
-                        self.transcodes.event(event, at, &mut self.counts);
+                        self.transcodes.event(event, at, &mut self.counts, turn);
                     }
                 }
             }

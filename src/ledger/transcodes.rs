@@ -19,7 +19,8 @@ use crate::clock::UnixMillis;
 use crate::vod::event::{Event, EventType, MediaKey, Status};
 use crate::vod::fault::{Fault, fault_of};
 
-pub use self::trouble::{Ailment, Trouble};
+pub(super) use self::trouble::Turn;
+pub use self::trouble::{Abandoned, Ailment, Trouble};
 pub use self::video::State;
 
 /// An ended video is remembered so long, so that a late or repeated start event opens nothing.
@@ -77,18 +78,30 @@ impl Transcodes {
     }
 
     /// Takes in a distinct event that the ledger counted, handled at `now`.
-    pub(super) fn event(&mut self, event: &Event, now: UnixMillis, counts: &mut Counts) {
+    pub(super) fn event(
+        &mut self,
+        event: &Event,
+        now: UnixMillis,
+        counts: &mut Counts,
+        turn: &mut Turn,
+    ) {
         let Some(media) = event.media.as_ref().filter(|_| is_about_transcodes(event)) else {
             return;
         };
         if event.event_type == EventType::StreamTranscodeComplete {
             self.last_stream = self.last_stream.max(Some(event.event_time));
         }
-        self.change(media, now, counts, |video| learn(video, event));
+        self.change(media, now, counts, turn, |video| learn(video, event));
     }
 
     /// VOD was asked about overdue transcodes.
-    pub(super) fn judge(&mut self, judgement: &Judgement, now: UnixMillis, counts: &mut Counts) {
+    pub(super) fn judge(
+        &mut self,
+        judgement: &Judgement,
+        now: UnixMillis,
+        counts: &mut Counts,
+        turn: &mut Turn,
+    ) {
         add(&mut counts.reconciliations, judgement.verdict.index());
         let Some(video) = self.table.get(&judgement.media) else {
             return;
@@ -96,7 +109,7 @@ impl Transcodes {
         if !video.is_open() || video.overdue == 0 {
             return;
         }
-        self.change(&judgement.media, now, counts, |video| {
+        self.change(&judgement.media, now, counts, turn, |video| {
             if judgement.verdict.closes() {
                 video.closed = at(now).max(video.last_start);
             } else if judgement.verdict == Verdict::Stalled && video.verdict != Verdict::Stalled {
@@ -114,24 +127,31 @@ impl Transcodes {
         since: UnixMillis,
         now: UnixMillis,
         counts: &mut Counts,
+        turn: &mut Turn,
     ) {
         if self.table.get(media).is_none() {
             let since = since.max(now.minus(self.settings.abandon_after / 2));
-            self.change(media, now, counts, |video| {
+            self.change(media, now, counts, turn, |video| {
                 earliest(&mut video.heard, at(since));
             });
         }
     }
 
     /// Everything enqueued up to `until` has been seen: what was due by then and did not come is overdue.
-    pub(super) fn expire(&mut self, until: UnixMillis, now: UnixMillis, counts: &mut Counts) {
+    pub(super) fn expire(
+        &mut self,
+        until: UnixMillis,
+        now: UnixMillis,
+        counts: &mut Counts,
+        turn: &mut Turn,
+    ) {
         let until = at(until);
         self.table.forget_ended(until);
         while let Some(before) = self.table.due(until).cloned() {
             self.tally.remove(&before);
             let mut video = before.clone();
             self.fall_due(&mut video, until, now);
-            self.settle(&before, video, until, now, counts);
+            self.settle(&before, video, until, now, counts, turn);
         }
     }
 
@@ -190,6 +210,7 @@ impl Transcodes {
         media: &MediaKey,
         now: UnixMillis,
         counts: &mut Counts,
+        turn: &mut Turn,
         change: impl FnOnce(&mut Video),
     ) {
         let before = self.table.get(media).cloned().unwrap_or_else(|| {
@@ -208,7 +229,7 @@ impl Transcodes {
         if video.heard == 0 {
             video.heard = at(now);
         }
-        self.settle(&before, video, 0, now, counts);
+        self.settle(&before, video, 0, now, counts, turn);
     }
 
     /// Counts what a change made knowable and puts the video in its place, to be looked at when something is due next.
@@ -219,10 +240,18 @@ impl Transcodes {
         until: Seconds,
         now: UnixMillis,
         counts: &mut Counts,
+        turn: &mut Turn,
     ) {
         if video.is_open() && before.has_ended() && !before.is_open() {
             // A new run: its deadline is its own.
             (video.overdue, video.verdict, video.stage) = (0, Verdict::Unasked, Stage::Submit);
+        }
+        let is_gone = video.marks.has(Marks::DELETED);
+        if is_gone
+            || video.is_open()
+            || (video.ended, video.outcome) != (before.ended, before.outcome)
+        {
+            video.marks.clear(Marks::GIVEN_UP);
         }
         self.measure(&mut video, until, counts);
         if video.is_stalled() && !before.is_stalled() {
@@ -230,8 +259,14 @@ impl Transcodes {
         }
         if video.closed != before.closed {
             add(&mut counts.closed, video.verdict.index());
+            if video.verdict == Verdict::Abandoned && before.is_stalled() {
+                video.marks.set(Marks::GIVEN_UP);
+            }
         }
-        video.wake = if video.is_open() {
+        if video.is_troubled(at(now)) && !before.is_troubled(at(now)) {
+            video.tail.place = turn.take();
+        }
+        video.tail.wake = if video.is_open() {
             self.wake(&video)
         } else {
             at(now).max(video.ended).saturating_add(REMEMBERED)
@@ -378,7 +413,7 @@ fn learn(video: &mut Video, event: &Event) {
                 video.stream(start, made, ready);
             }
             if event.event_type == EventType::TranscodeComplete {
-                video.end(made, outcome(event));
+                video.end(made, outcome(event), event.error);
             }
         }
         _ => earliest(&mut video.uploaded, made),

@@ -20,15 +20,15 @@ pub struct Troubles {
 // === impl Ledger ===
 
 impl Ledger {
-    /// The videos of all watched queues that are stalled, or whose transcode failed after `failed_since`.
-    pub fn troubles(&self, failed_since: UnixMillis) -> Troubles {
+    /// The videos of all watched queues that are in trouble at `now`.
+    pub fn troubles(&self, now: UnixMillis) -> Troubles {
         let mut troubles = Troubles::default();
         for state in &self.queues {
             if !state.open || !state.tracks() {
                 continue;
             }
             troubles.queues.insert(Arc::clone(&state.identity.id));
-            let videos = state.transcodes.troubles(failed_since);
+            let videos = state.transcodes.troubles(now);
             troubles
                 .videos
                 .extend(videos.map(|trouble| (Arc::clone(&state.identity), trouble)));

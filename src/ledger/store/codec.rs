@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The form that is written.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
+/// Version 1 ends where a number that is 0 in it has been appended since; all else is read alike.
+const APPENDED: [u8; 1] = [0];
 const CHECKSUM: usize = size_of::<u64>();
 
 /// Why bytes mean nothing.
@@ -42,6 +44,8 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable>
     }
     match content.split_first() {
         Some((&VERSION, content)) => postcard::from_bytes(content)
+            .map_err(|error| Unreadable::Damaged(format!("does not decode: {error}"))),
+        Some((1, content)) => postcard::from_bytes(&[content, &APPENDED].concat())
             .map_err(|error| Unreadable::Damaged(format!("does not decode: {error}"))),
         Some((version, _)) => Err(Unreadable::Version(*version)),
         None => Err(damaged("is empty")),

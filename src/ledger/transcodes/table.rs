@@ -23,6 +23,7 @@ pub(super) struct Table {
     due: BTreeSet<(Seconds, Slot)>,
     ended: BTreeSet<(Seconds, Slot)>,
     by_age: BTreeSet<(Seconds, Slot)>,
+    troubled: BTreeSet<Slot>,
 }
 
 /// What a video's places in the sets follow from.
@@ -31,6 +32,7 @@ struct Order {
     open: bool,
     wake: Seconds,
     started: Seconds,
+    troubled: bool,
 }
 
 // === impl Table ===
@@ -100,18 +102,11 @@ impl Table {
             .filter_map(|(_, slot)| video(&self.slab, *slot))
     }
 
-    /// Open videos whose wait began at `from` or later, the oldest first.
-    pub(super) fn by_age_from(&self, from: Seconds) -> impl Iterator<Item = &Video> {
-        self.by_age
-            .range((from, Slot::MIN)..)
-            .filter_map(|(_, slot)| video(&self.slab, *slot))
-    }
-
-    /// Videos that are not open and are forgotten at `from` or later.
-    pub(super) fn ended_by_wake(&self, from: Seconds) -> impl Iterator<Item = &Video> {
-        self.ended
-            .range((from, Slot::MIN)..)
-            .filter_map(|(_, slot)| video(&self.slab, *slot))
+    /// Videos that may be in trouble, in no order.
+    pub(super) fn troubled(&self) -> impl Iterator<Item = &Video> {
+        self.troubled
+            .iter()
+            .filter_map(|slot| video(&self.slab, *slot))
     }
 
     fn find(&self, media: &MediaKey) -> Option<Slot> {
@@ -153,6 +148,9 @@ impl Table {
         } else {
             self.ended.insert((order.wake, slot));
         }
+        if order.troubled {
+            self.troubled.insert(slot);
+        }
     }
 
     fn leave(&mut self, order: Order, slot: Slot) {
@@ -162,6 +160,9 @@ impl Table {
         } else {
             self.ended.remove(&(order.wake, slot));
         }
+        if order.troubled {
+            self.troubled.remove(&slot);
+        }
     }
 }
 
@@ -169,8 +170,9 @@ impl Order {
     fn of(video: &Video) -> Self {
         Self {
             open: video.is_open(),
-            wake: video.wake,
+            wake: video.tail.wake,
             started: video.started(),
+            troubled: video.may_be_troubled(),
         }
     }
 }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::video::Tail;
 use super::*;
 use crate::vod::event::{Definition, Stream};
 use crate::vod::fault::ErrorCode;
@@ -70,6 +71,7 @@ fn end(outputs: Vec<Stream>, at: i64) -> Event {
 struct Queue {
     transcodes: Transcodes,
     counts: Counts,
+    turn: Turn,
 }
 
 impl Queue {
@@ -84,20 +86,23 @@ impl Queue {
         Self {
             transcodes,
             counts: Counts::default(),
+            turn: Turn::default(),
         }
     }
 
     fn learn(mut self, events: &[Event]) -> Self {
         for event in events {
             self.transcodes
-                .event(event, event.event_time, &mut self.counts);
+                .event(event, event.event_time, &mut self.counts, &mut self.turn);
+            self.turn.end();
         }
         self
     }
 
     fn seen_until(mut self, until: i64) -> Self {
         self.transcodes
-            .expire(secs(until), secs(until), &mut self.counts);
+            .expire(secs(until), secs(until), &mut self.counts, &mut self.turn);
+        self.turn.end();
         self
     }
 
@@ -108,7 +113,8 @@ impl Queue {
             stage,
         };
         self.transcodes
-            .judge(&judgement, secs(at), &mut self.counts);
+            .judge(&judgement, secs(at), &mut self.counts, &mut self.turn);
+        self.turn.end();
         self
     }
 
@@ -120,9 +126,9 @@ impl Queue {
         self.transcodes.summary().stalled
     }
 
-    fn troubles(&self, failed_since: i64) -> Vec<(Ailment, i64)> {
+    fn troubles(&self, now: i64) -> Vec<(Ailment, i64)> {
         self.transcodes
-            .troubles(secs(failed_since))
+            .troubles(secs(now))
             .map(|trouble| (trouble.ailment, trouble.since.0 / 1000))
             .collect()
     }
@@ -309,8 +315,8 @@ fn a_failure_is_trouble_for_a_while_or_until_a_good_run_and_never_the_uploaders(
     let failed_at = UPLOAD + 100;
     let queue = || Queue::new().learn(&[upload(), run(Status::Fail, failed_at)]);
     let failed = [(Ailment::Failed, failed_at)];
-    assert_eq!(queue().troubles(failed_at - 1), failed);
-    assert_eq!(queue().troubles(failed_at), [], "its time is over");
+    assert_eq!(queue().troubles(failed_at + 3_599), failed);
+    assert_eq!(queue().troubles(failed_at + 3_600), [], "its hour is over");
 
     let again = stream(Status::Success, failed_at + 50, failed_at + 90);
     let queue = queue().learn(&[again]);
@@ -322,6 +328,110 @@ fn a_failure_is_trouble_for_a_while_or_until_a_good_run_and_never_the_uploaders(
     event.error = ErrorCode::from_vendor("InvalidParameter.ResourceContentBad");
     assert_eq!(fault_of(event.event_type, event.error), Fault::Source);
     assert_eq!(Queue::new().learn(&[upload(), event]).troubles(0), []);
+}
+
+#[test]
+fn a_failure_tells_whose_fault_it_is() {
+    let failed = Event {
+        error: Some(ErrorCode::InternalError),
+        ..end(Vec::new(), UPLOAD + 50)
+    };
+    let queue = Queue::new().learn(&[upload(), failed]);
+    let trouble = queue.transcodes.troubles(secs(UPLOAD + 60)).next().unwrap();
+    assert_eq!(
+        trouble.failure,
+        Some((Fault::Service, ErrorCode::InternalError))
+    );
+    assert_eq!(trouble.last_sign, secs(UPLOAD + 50));
+}
+
+#[test]
+fn an_abandoned_video_stays_in_trouble_for_a_day_unless_it_is_heard_of() {
+    const CLOSED: i64 = UPLOAD + 48 * 3_600;
+    const DAY: i64 = 24 * 3_600;
+    let known = [upload(), stream(Status::Fail, UPLOAD, UPLOAD + 9)];
+    let stalled = [(Ailment::Stalled(Stage::Transcode), UPLOAD + 3_600)];
+    let abandoned = || {
+        let queue = Queue::new().learn(&known).seen_until(UPLOAD + 4_000);
+        queue.seen_until(CLOSED)
+    };
+    assert_eq!(abandoned().state(), Some(State::Closed));
+    assert_eq!(abandoned().stalled(), [0, 0], "the gauges are rid of it");
+    assert_eq!(abandoned().troubles(CLOSED + DAY - 1), stalled);
+    assert_eq!(abandoned().troubles(CLOSED + DAY), []);
+    assert_eq!(
+        abandoned()
+            .seen_until(CLOSED + DAY - 1)
+            .troubles(CLOSED + DAY - 1),
+        stalled,
+        "it is remembered as long"
+    );
+    let until = |queue: &Queue| {
+        let trouble = queue.transcodes.troubles(secs(CLOSED)).next().unwrap();
+        trouble.abandoned.map(|abandoned| abandoned.until)
+    };
+    assert_eq!(until(&abandoned()), Some(secs(CLOSED + DAY)));
+    for heard in [
+        end(Vec::new(), UPLOAD + 5_000),
+        event(EventType::DeleteMediaComplete, Status::Success, CLOSED + 10),
+        stream(Status::Success, CLOSED + 10, CLOSED + 20),
+    ] {
+        let queue = abandoned().learn(std::slice::from_ref(&heard));
+        assert_eq!(queue.troubles(CLOSED + 30), [], "{heard:?}");
+    }
+    // Nobody was told of one that was never seen stalled.
+    let unseen = Queue::new().learn(&known).seen_until(CLOSED);
+    assert_eq!(unseen.troubles(CLOSED), []);
+}
+
+#[test]
+fn who_gets_into_trouble_later_stands_behind() {
+    let of = |number: u8, event: Event| Event {
+        media: Some(media(number)),
+        ..event
+    };
+    let failed = |number, at| of(number, end(Vec::new(), at));
+    let places = |queue: &Queue, now| -> Vec<(MediaKey, u32)> {
+        let troubles = queue.transcodes.troubles(secs(now));
+        let mut places: Vec<_> = troubles
+            .map(|trouble| (trouble.media, trouble.place))
+            .collect();
+        places.sort();
+        places
+    };
+    // Its deadline passes long before the others fail, and it is noticed after that.
+    let queue = Queue::new().learn(&[
+        of(1, upload()),
+        of(1, stream(Status::Fail, UPLOAD, UPLOAD + 9)),
+        failed(2, UPLOAD + 7_000),
+        failed(3, UPLOAD + 7_000),
+    ]);
+    let queue = queue.seen_until(UPLOAD + 7_001);
+    let expected = [(media(1), 3), (media(2), 1), (media(3), 2)];
+    assert_eq!(places(&queue, UPLOAD + 7_001), expected);
+    // One that stays in trouble keeps its place, and one that comes back does not.
+    let queue = queue.learn(&[failed(1, UPLOAD + 8_000), failed(2, UPLOAD + 8_000)]);
+    assert_eq!(places(&queue, UPLOAD + 8_001), expected);
+    let queue = queue.learn(&[failed(2, UPLOAD + 20_000)]);
+    assert_eq!(places(&queue, UPLOAD + 20_001), [(media(2), 4)]);
+}
+
+#[test]
+fn a_tail_without_place_and_error_is_the_number_of_format_1() {
+    let bytes = |tail: Tail| postcard::to_stdvec(&tail).unwrap();
+    let tail = Tail {
+        wake: u32::MAX,
+        ..Tail::default()
+    };
+    assert_eq!(bytes(tail), postcard::to_stdvec(&u32::MAX).unwrap());
+    for code in ErrorCode::ALL {
+        let tail = Tail {
+            wake: 7,
+            place: u32::MAX,
+            error: Some(*code),
+        };
+        assert_eq!(postcard::from_bytes::<Tail>(&bytes(tail)), Ok(tail));
+    }
 }
 
 #[test]
@@ -381,14 +491,22 @@ fn an_old_video_that_vod_still_transcodes_is_asked_about_before_it_is_abandoned(
         ..TranscodeSettings::default()
     });
     let now = secs(UPLOAD + 60 * 3600);
+    queue.transcodes.sweep(
+        &media(1),
+        secs(UPLOAD),
+        now,
+        &mut queue.counts,
+        &mut queue.turn,
+    );
     queue
         .transcodes
-        .sweep(&media(1), secs(UPLOAD), now, &mut queue.counts);
-    queue.transcodes.expire(now, now, &mut queue.counts);
+        .expire(now, now, &mut queue.counts, &mut queue.turn);
     assert_eq!(queue.overdue(Verdict::Unasked), 1);
     assert_eq!(queue.counts.closed[Verdict::Abandoned.index()], 0);
     let later = secs(UPLOAD + 85 * 3600);
-    queue.transcodes.expire(later, later, &mut queue.counts);
+    queue
+        .transcodes
+        .expire(later, later, &mut queue.counts, &mut queue.turn);
     assert_eq!(queue.counts.closed[Verdict::Abandoned.index()], 1);
 }
 

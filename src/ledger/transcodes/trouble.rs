@@ -1,10 +1,20 @@
 //! Videos about which somebody has to be told.
 
-use super::video::{Seconds, Video, at};
-use super::{REMEMBERED, Transcodes};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Transcodes;
+use super::video::{Marks, Outcome, Seconds, Video, at, seconds};
 use crate::clock::UnixMillis;
 use crate::ledger::verdict::Stage;
-use crate::vod::event::MediaKey;
+use crate::vod::event::{EventType, MediaKey};
+use crate::vod::fault::{ErrorCode, Fault, fault_of};
+
+/// For how long a failed transcode is trouble: nobody repairs it by waiting.
+pub(super) const FAILED_FOR: Duration = Duration::from_hours(1);
+/// For how long a stalled video stays trouble after it was abandoned: nobody saw it recover. It is remembered as long.
+pub(super) const ABANDONED_FOR: Duration = Duration::from_hours(24);
 
 /// A video with which something is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +27,24 @@ pub struct Trouble {
     pub since: UnixMillis,
     /// When the wait for its transcode began.
     pub started: UnixMillis,
+    /// The latest instant of its own that VOD told of.
+    pub last_sign: UnixMillis,
+    /// Its place in the line of those in trouble, the same for all of one record: whoever comes later has a greater one, and it
+    /// stays the same until the video is out of trouble.
+    pub place: u32,
+    /// Whose fault the failure is, and VOD's code for it; none where nothing has failed.
+    pub failure: Option<(Fault, ErrorCode)>,
+    /// When it was closed as abandoned, and from when on nothing more is said of it though nobody saw it recover.
+    pub abandoned: Option<Abandoned>,
+}
+
+/// From when to when an abandoned video is trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abandoned {
+    /// When it was closed.
+    pub at: UnixMillis,
+    /// When it is trouble no more.
+    pub until: UnixMillis,
 }
 
 /// What is wrong with a video.
@@ -28,42 +56,118 @@ pub enum Ailment {
     Failed,
 }
 
+/// Numbers the records that bring videos into trouble, so that these stand in a line that is the same after a replay.
+///
+/// Instants would not do: of two queues one may be observed later than the other, and a second has many records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::ledger) struct Turn {
+    last: u32,
+    #[serde(skip)]
+    taken: bool,
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// The place of whoever gets into trouble by this record.
+    pub(super) fn take(&mut self) -> u32 {
+        self.taken = true;
+        self.last.saturating_add(1)
+    }
+
+    /// The record is applied.
+    pub(in crate::ledger) fn end(&mut self) {
+        if std::mem::take(&mut self.taken) {
+            self.last = self.last.saturating_add(1);
+        }
+    }
+}
+
 // === impl Transcodes ===
 
 impl Transcodes {
-    /// Videos that are stalled, and those whose transcode failed after `failed_since` and had no good run since.
-    pub(in crate::ledger) fn troubles(
-        &self,
-        failed_since: UnixMillis,
-    ) -> impl Iterator<Item = Trouble> {
-        let stalled = self.tally.stalled.iter().sum::<u64>();
-        let stalled = self
-            .table
-            .by_age()
-            .filter(|video| video.is_stalled())
-            .take(usize::try_from(stalled).unwrap_or(usize::MAX))
-            .map(|video| Trouble::of(video, Ailment::Stalled(video.stage), video.overdue));
-        let after = at(failed_since).saturating_add(1);
-        // A video is forgotten so long after it ended, or later; and a new run begins after the end of the last.
-        let ended = self.table.ended_by_wake(after.saturating_add(REMEMBERED));
-        let running = self.table.by_age_from(after);
-        let failed = ended
-            .chain(running)
-            .filter(move |video| video.has_failed() && video.ended >= after)
-            .map(|video| Trouble::of(video, Ailment::Failed, video.ended));
-        stalled.chain(failed)
+    /// Videos that are stalled, or were until they were abandoned in the last day, and those whose transcode failed in the last
+    /// hour and had no good run since.
+    pub(in crate::ledger) fn troubles(&self, now: UnixMillis) -> impl Iterator<Item = Trouble> {
+        let now = at(now);
+        self.table.troubled().flat_map(move |video| {
+            let stalled = video.is_stuck(now).then(|| Trouble::stalled(video));
+            let failed = video.fails(now).then(|| Trouble::failed(video));
+            stalled.into_iter().chain(failed)
+        })
+    }
+}
+
+// === impl Video ===
+
+impl Video {
+    /// Whether it can be in trouble at any time, unless something changes.
+    pub(super) fn may_be_troubled(&self) -> bool {
+        self.stalls() || self.has_failed() || self.marks.has(Marks::GIVEN_UP)
+    }
+
+    /// Whether somebody has to be told of it.
+    pub(super) fn is_troubled(&self, now: Seconds) -> bool {
+        self.is_stuck(now) || self.fails(now)
+    }
+
+    fn stalls(&self) -> bool {
+        self.is_open() && self.is_stalled()
+    }
+
+    fn is_stuck(&self, now: Seconds) -> bool {
+        self.stalls()
+            || (self.marks.has(Marks::GIVEN_UP)
+                && now < self.closed.saturating_add(seconds(ABANDONED_FOR)))
+    }
+
+    /// Whether its last run failed not long ago by no fault of the uploaded file, and nothing was heard of a good one since.
+    fn fails(&self, now: Seconds) -> bool {
+        self.has_failed() && now < self.ended.saturating_add(seconds(FAILED_FOR))
+    }
+
+    fn has_failed(&self) -> bool {
+        self.outcome == Some(Outcome::Fail)
+            && self.closed <= self.ended
+            && !self.marks.has(Marks::DELETED)
     }
 }
 
 // === impl Trouble ===
 
 impl Trouble {
+    fn stalled(video: &Video) -> Self {
+        let instant = |at: Seconds| UnixMillis::from_secs(at.into());
+        let abandoned = video.marks.has(Marks::GIVEN_UP).then(|| Abandoned {
+            at: instant(video.closed),
+            until: instant(video.closed).plus(ABANDONED_FOR),
+        });
+        Self {
+            abandoned,
+            ..Self::of(video, Ailment::Stalled(video.stage), video.overdue)
+        }
+    }
+
+    fn failed(video: &Video) -> Self {
+        let error = video.tail.error;
+        let fault = fault_of(EventType::TranscodeComplete, error);
+        Self {
+            failure: Some((fault, error.unwrap_or(ErrorCode::None))),
+            ..Self::of(video, Ailment::Failed, video.ended)
+        }
+    }
+
     fn of(video: &Video, ailment: Ailment, since: Seconds) -> Self {
+        let instant = |at: Seconds| UnixMillis::from_secs(at.into());
         Self {
             media: video.media.clone(),
             ailment,
-            since: UnixMillis::from_secs(since.into()),
-            started: UnixMillis::from_secs(video.started().into()),
+            since: instant(since),
+            started: instant(video.started()),
+            last_sign: instant(video.last_sign()),
+            place: video.tail.place,
+            failure: None,
+            abandoned: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::super::record::TranscodeSettings;
 use super::super::verdict::{Stage, Verdict};
 use crate::clock::UnixMillis;
 use crate::vod::event::MediaKey;
+use crate::vod::fault::ErrorCode;
 
 /// A transcode that VOD reports without its StartTime belongs to a new run this long after the last one ended.
 const RUN_GAP: Seconds = 60;
@@ -62,8 +63,20 @@ pub(super) struct Video {
     pub(super) verdict: Verdict,
     pub(super) stage: Stage,
     pub(super) marks: Marks,
+    pub(super) tail: Tail,
+}
+
+/// Three facts, stored as one number: format 1 had there only the first of them, which is the same number while the others
+/// are not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u128", into = "u128")]
+pub(super) struct Tail {
     /// When the table offers it next.
     pub(super) wake: Seconds,
+    /// Its place in the line of those in trouble, by [`Turn`](super::Turn); 0 if it never was.
+    pub(super) place: u32,
+    /// Why its transcode failed, the last time it did.
+    pub(super) error: Option<ErrorCode>,
 }
 
 /// Where a video stands.
@@ -130,9 +143,15 @@ impl Marks {
     pub(super) const PLAYABLE_COUNTED: Self = Self(1 << 3);
     pub(super) const WAIT_COUNTED: Self = Self(1 << 4);
     pub(super) const OBJECTIVE_COUNTED: Self = Self(1 << 5);
+    /// It was stalled when it was closed as abandoned, and nothing was heard of it since.
+    pub(super) const GIVEN_UP: Self = Self(1 << 6);
 
     pub(super) fn set(&mut self, mark: Self) {
         self.0 |= mark.0;
+    }
+
+    pub(super) fn clear(&mut self, mark: Self) {
+        self.0 &= !mark.0;
     }
 
     pub(super) fn has(self, mark: Self) -> bool {
@@ -160,7 +179,7 @@ impl Video {
             verdict: Verdict::Unasked,
             stage: Stage::Submit,
             marks: Marks::default(),
-            wake: 0,
+            tail: Tail::default(),
         }
     }
 
@@ -183,13 +202,6 @@ impl Video {
     /// Whether it is said to be stalled. Of an ended video this tells how it was before.
     pub(super) fn is_stalled(&self) -> bool {
         self.overdue != 0 && self.verdict == Verdict::Stalled
-    }
-
-    /// Whether its last run failed by no fault of the uploaded file, and nothing was heard of a good one since.
-    pub(super) fn has_failed(&self) -> bool {
-        self.outcome == Some(Outcome::Fail)
-            && self.closed <= self.ended
-            && !self.marks.has(Marks::DELETED)
     }
 
     pub(super) fn state(&self) -> State {
@@ -221,6 +233,18 @@ impl Video {
             (0, start) => start,
             (uploaded, _) => uploaded,
         }
+    }
+
+    /// The latest instant of its own that was told of it.
+    pub(super) fn last_sign(&self) -> Seconds {
+        let told = [
+            self.uploaded,
+            self.analysis_failed,
+            self.last_start,
+            self.first_good,
+            self.ended,
+        ];
+        told.into_iter().fold(self.heard, Seconds::max)
     }
 
     /// When it is overdue.
@@ -265,9 +289,37 @@ impl Video {
     }
 
     /// The transcode ended at `at`.
-    pub(super) fn end(&mut self, at: Seconds, outcome: Outcome) {
-        if (at, Some(outcome)) > (self.ended, self.outcome) {
-            (self.ended, self.outcome) = (at, Some(outcome));
+    pub(super) fn end(&mut self, at: Seconds, outcome: Outcome, error: Option<ErrorCode>) {
+        let end = (at, Some(outcome), error);
+        if end > (self.ended, self.outcome, self.tail.error) {
+            (self.ended, self.outcome, self.tail.error) = end;
+        }
+    }
+}
+
+// === impl Tail ===
+
+impl From<Tail> for u128 {
+    fn from(tail: Tail) -> Self {
+        let error = tail.error.map_or(0, |error| error.index() + 1) as Self;
+        Self::from(tail.wake) | Self::from(tail.place) << 32 | error << 64
+    }
+}
+
+impl Tail {
+    const MASK: u128 = u32::MAX as u128;
+}
+
+impl From<u128> for Tail {
+    fn from(tail: u128) -> Self {
+        let part = |shift: u32| u32::try_from((tail >> shift) & Self::MASK).unwrap_or_default();
+        let error = usize::try_from(part(64))
+            .ok()
+            .and_then(|error| error.checked_sub(1));
+        Self {
+            wake: part(0),
+            place: part(32),
+            error: error.and_then(|error| ErrorCode::ALL.get(error).copied()),
         }
     }
 }
