@@ -7,6 +7,8 @@
     reason = "helpers of tests panic and print"
 )]
 
+#[path = "support/alertmanagers.rs"]
+mod alertmanagers;
 #[path = "support/authority.rs"]
 mod authority;
 #[path = "support/process.rs"]
@@ -27,8 +29,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use alertmanagers::Alertmanager;
 use authority::Authority;
-use process::Process;
 use receivers::{Answer, Receiver};
 use referees::Referees;
 use scrape::Scrape;
@@ -471,7 +473,7 @@ async fn free(state: &Path) {
 
 /// Two real Alertmanagers of one cluster, which notify `webhook`. As with their defaults, a peer waits for the other far
 /// shorter than until its next look at a group: else it notifies what the other has resolved meanwhile.
-fn cluster(referees: &Referees, webhook: SocketAddr, data: &Path) -> Vec<(Process, SocketAddr)> {
+fn cluster(referees: &Referees, webhook: SocketAddr, data: &Path) -> Vec<Alertmanager> {
     let config = data.join("alertmanager.yml");
     let text = format!(
         "route: {{receiver: hook, group_by: [alertname, queue, video_id], group_wait: 1s, group_interval: 6s, repeat_interval: 4h}}\n\
@@ -481,30 +483,19 @@ fn cluster(referees: &Referees, webhook: SocketAddr, data: &Path) -> Vec<(Proces
     let mut check = Command::new(referees.tool("bin/amtool"));
     check.arg("check-config").arg(&config);
     assert!(check.output().unwrap().status.success(), "{check:?}");
+    let program = referees.tool("bin/alertmanager");
     let gossip = [refusing_address(), refusing_address()];
     (0..2)
         .map(|peer| {
-            let mut command = Command::new(referees.tool("bin/alertmanager"));
-            command
-                .arg(format!("--config.file={}", config.display()))
-                .arg(format!("--storage.path={}/{peer}", data.display()))
-                .arg("--web.listen-address=127.0.0.1:0")
-                .arg(format!("--cluster.listen-address={}", gossip[peer]))
-                .arg(format!("--cluster.peer={}", gossip[1 - peer]))
-                .args(["--cluster.peer-timeout=2s", "--cluster.settle-timeout=15s"]);
-            let mut process = Process::start(command);
-            let address = process.listening_on("Listening on");
-            (process, address)
+            let more = [
+                format!("--cluster.listen-address={}", gossip[peer]),
+                format!("--cluster.peer={}", gossip[1 - peer]),
+                "--cluster.peer-timeout=2s".to_owned(),
+                "--cluster.settle-timeout=15s".to_owned(),
+            ];
+            Alertmanager::start(&program, &config, &data.join(peer.to_string()), &more)
         })
         .collect()
-}
-
-/// An answer of an Alertmanager's API.
-async fn ask(address: SocketAddr, path: &str) -> Value {
-    let answer = scrape::ask(address, &format!("/api/v2/{path}")).await;
-    answer
-        .and_then(|(_, body)| serde_json::from_str(&body).ok())
-        .unwrap_or(Value::Null)
 }
 
 /// What was notified of a video.
@@ -538,11 +529,11 @@ async fn two_real_alertmanagers_notify_once_of_each_video_and_once_of_its_end() 
     };
     let (webhook, data) = (Receiver::start(), TempDir::new().unwrap());
     let cluster = cluster(&referees, webhook.address, data.path());
-    let addresses: Vec<SocketAddr> = cluster.iter().map(|(_, address)| *address).collect();
-    for address in &addresses {
+    let addresses: Vec<SocketAddr> = cluster.iter().map(|peer| peer.address).collect();
+    for peer in &cluster {
         until_asked(
             async || {
-                let cluster = &ask(*address, "status").await["cluster"];
+                let cluster = &peer.ask("status").await["cluster"];
                 cluster["status"] == "ready" && cluster["peers"].as_array().map(Vec::len) == Some(2)
             },
             || "no cluster".to_owned(),
@@ -560,22 +551,22 @@ async fn two_real_alertmanagers_notify_once_of_each_video_and_once_of_its_end() 
     app.shutdown().await;
 
     // What the Alertmanagers knew from the process before.
-    let ends = async |address: SocketAddr| {
-        let alerts = ask(address, "alerts").await;
+    let ends = async |peer: &Alertmanager| {
+        let alerts = peer.ask("alerts").await;
         let alerts = alerts.as_array().cloned().unwrap_or_default();
         let ends = alerts.iter().map(|alert| alert["endsAt"].to_string());
         ends.collect::<BTreeSet<String>>()
     };
     let mut before = Vec::new();
-    for address in &addresses {
-        before.push(ends(*address).await);
+    for peer in &cluster {
+        before.push(ends(peer).await);
     }
     free(&state).await;
     let app = exporter(&world, &addresses, &state).await;
-    for (address, before) in addresses.iter().zip(&before) {
+    for (peer, before) in cluster.iter().zip(&before) {
         until_asked(
             async || {
-                let now = ends(*address).await;
+                let now = ends(peer).await;
                 !now.is_empty() && now.is_disjoint(before)
             },
             || "the new process tells nothing".to_owned(),

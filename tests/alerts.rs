@@ -15,8 +15,6 @@ mod proof;
 mod queue;
 #[path = "support/referees.rs"]
 mod referees;
-#[path = "alerts/routes.rs"]
-mod routes;
 #[path = "alerts/rules.rs"]
 mod rules;
 #[path = "alerts/series.rs"]
