@@ -294,19 +294,26 @@ fn questions_are_answered_on_the_first_screen() {
         assert!(lowest <= Some(FIRST_SCREEN), "{name}: {lowest:?}");
         let (questions, answers): (Vec<&Value>, Vec<&Value>) =
             first.iter().partition(|panel| panel["type"] == "text");
-        let width: u64 = questions.iter().map(|panel| place(panel, "w")).sum();
-        assert_eq!(width, COLUMNS, "{name}: questions stand in the first line");
         assert!(
             questions
                 .iter()
                 .all(|panel| place(panel, "y") == 0 && text(panel, "title").ends_with('?'))
         );
-        for question in questions {
-            let column = place(question, "x")..place(question, "x") + place(question, "w");
-            let answered = answers
-                .iter()
-                .any(|panel| column.contains(&place(panel, "x")));
-            assert!(answered, "{name}: {}", question["title"]);
+        let starts: Vec<u64> = questions.iter().map(|panel| place(panel, "x")).collect();
+        assert_eq!(
+            starts.first(),
+            Some(&0),
+            "{name}: an answer has no question"
+        );
+        for (place_of, question) in questions.iter().enumerate() {
+            // Up to the next question; what answers it may begin beside it.
+            let column = starts[place_of]..starts.get(place_of + 1).copied().unwrap_or(COLUMNS);
+            let below = answers.iter().filter(|panel| {
+                column.contains(&place(panel, "x"))
+                    && place(panel, "x") + place(panel, "w") <= column.end
+            });
+            // A number and a curve.
+            assert!(below.count() >= 2, "{name}: {}", question["title"]);
         }
     }
 }

@@ -128,15 +128,30 @@ def question(title, text, w=6):
 
 
 def stat(
-    title, description, expr, *, unit=COUNT, steps=None, mappings=None, no_value, decimals=None, runbook=None, w=3
+    title,
+    description,
+    expr,
+    *,
+    unit=COUNT,
+    steps=None,
+    mappings=(),
+    no_value="not known",
+    decimals=None,
+    runbook=None,
+    w=3,
 ):
-    """A number that has a meaning: green is good, orange asks for a look, red for an act, as the runbook says."""
-    defaults = _defaults(unit, no_value, decimals=decimals, mappings=mappings)
+    """A number that has a meaning: green is good, orange asks for a look, red for an act, as the runbook says.
+
+    Why it is missing has no room in its place, and may be that the exporter is down: the description says it.
+    """
+    # A number that is missing would have the colour of the lowest.
+    missing = {"type": "special", "options": {"match": "null+nan", "result": {"color": MUTED, "index": 99}}}
+    defaults = _defaults(unit, no_value, decimals=decimals, mappings=[*mappings, missing])
     defaults |= {"color": {"mode": "thresholds"}, "thresholds": thresholds(steps or [MUTED])}
     options = {
         "colorMode": "value",
         "graphMode": "none",
-        "text": {"valueSize": 30},
+        "text": {"valueSize": 24},
         "justifyMode": "center",
         "orientation": "auto",
         "textMode": "value",
@@ -179,7 +194,7 @@ def lines(
         "axisSoftMax": 1 if unit in (PER_MINUTE, COUNT) else None,
     }
     custom = {name: value for name, value in custom.items() if value is not None}
-    defaults = _defaults(unit, no_value, custom=custom, min=least, max=most, decimals=decimals)
+    defaults = _defaults(unit, _or_down(no_value), custom=custom, min=least, max=most, decimals=decimals)
     defaults["color"] = {"mode": "palette-classic"}
     named = [painted(one[1], one[2]) for one in series if len(one) > 2]
     named += [painted(name, color) for name, color in (colors or {}).items()]
@@ -219,14 +234,13 @@ def heatmap(title, description, expr, *, unit, no_value, w=8):
         "exemplars": {"color": "rgba(255,0,255,0.7)"},
     }
     target = _range(expr, "{{le}}", "A") | {"format": "heatmap"}
-    return _panel("heatmap", title, description, [target], _defaults(unit, no_value), [], options, w) | {
-        "maxDataPoints": 60
-    }
+    defaults = _defaults(unit, _or_down(no_value))
+    return _panel("heatmap", title, description, [target], defaults, [], options, w) | {"maxDataPoints": 60}
 
 
 def bars(title, description, *series, unit=COUNT, no_value, w=6, decimals=0, place="top"):
     """Horizontal bars: (expression, legend, colour or None for the usual one)."""
-    defaults = _defaults(unit, no_value, decimals=decimals, min=0)
+    defaults = _defaults(unit, _or_down(no_value), decimals=decimals, min=0)
     defaults |= {"color": {"mode": "fixed", "fixedColor": CALM}, "thresholds": thresholds([CALM])}
     options = {
         "text": {"titleSize": 12, "valueSize": 16},
@@ -263,7 +277,7 @@ def table(title, description, columns, *, no_value, w=24, sort=None, key=None):
             overrides.append(_by_name(column.title, column.properties))
     defaults = _defaults(
         COUNT,
-        no_value,
+        _or_down(no_value),
         custom={
             "align": "auto",
             "minWidth": 70,
@@ -374,6 +388,11 @@ def _property(name, value):
 def _defaults(unit, no_value, **more):
     given = {name: value for name, value in more.items() if value is not None}
     return {"unit": unit, "noValue": no_value, "mappings": given.pop("mappings", []), **given}
+
+
+def _or_down(no_value):
+    """Whatever the reason usually is, nothing is known while nobody looks."""
+    return f"{no_value}, or the exporter is down" if no_value else "the exporter is down"
 
 
 def _instant(expr, name="", ref="A"):

@@ -83,6 +83,19 @@ def worst(expression):
     return f"max({expression})"
 
 
+def down():
+    """Exporters that cannot be scraped, and jobs of exporters without any target; absent if none was there for a day."""
+    up, known = select("up", queue=False), select("vod_callback_exporter_build_info", queue=False)
+    known = f"max by (job) (max_over_time({known}[1d]))"
+    failing = f"(max by (job, instance) ({up}) == bool 0) and on (job) {known}"
+    return f"sum({failing} or {known} unless on (job) {up})"
+
+
+def seen_whole(expression):
+    """Leaves out the queues of which a part is all that is seen: those that are peeked, or shared."""
+    return f"({expression} and on (queue) {lowest('vod_transcode_view_complete')} == 1)"
+
+
 def share(part, whole):
     """A ratio that is absent, rather than NaN, while there is nothing to divide by."""
     return f"{part} / ({whole} > 0)"

@@ -21,15 +21,17 @@ pub(crate) struct Call {
 }
 
 const AGGREGATIONS: [&str; 5] = ["sum", "min", "max", "count", "topk"];
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 12] = [
     "rate",
     "round",
     "increase",
     "deriv",
+    "max_over_time",
     "histogram_quantile",
     "time",
     "and",
     "or",
+    "unless",
     "bool",
     "group_left",
 ];

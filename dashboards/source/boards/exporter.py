@@ -18,7 +18,7 @@ from grafana import (
     table,
     words,
 )
-from promql import RANGE, age, highest, increase, lowest, per_minute, rate, select, total, worst
+from promql import RANGE, age, down, highest, increase, lowest, per_minute, rate, select, total, worst
 
 REQUESTS = "mns_requests_total"
 SELF = "vod_callback_exporter"
@@ -51,23 +51,22 @@ def process(metric, how=highest, by="instance"):
 
 
 def alive():
-    up = select("up", queue=False)
     yield stat(
         "Down",
-        "Exporters that Prometheus knows and cannot scrape.",
-        f"sum(max by (job, instance) ({up}) == bool 0)",
+        "Exporters that Prometheus knows and cannot scrape, and jobs of which it has lost every exporter within a day.",
+        down(),
         steps=[GOOD, (1, BAD)],
         runbook="VodExporterDown",
-        no_value="no exporter known",
+        no_value="none known",
     )
     yield stat(
         "Last read",
-        "Time since the last read of a queue, well or badly; the queue that waits longest.",
+        """Time since the last read of a queue, well or badly; the queue that waits longest. Not known before the first
+        read, or while the exporter is down.""",
         worst(age(highest(f"{SELF}_last_tick_timestamp_seconds"))),
         unit=SECONDS,
         steps=[GOOD, (180, WARN), (600, BAD)],
         runbook="VodQueueUnwatched",
-        no_value="nothing read yet",
     )
 
 
@@ -78,7 +77,6 @@ def safe():
         f"min({lowest(f'{SELF}_state_durable', by='instance', queue=False)})",
         mappings=words(_1=("yes", GOOD), _0=("no", WARN)),
         runbook="VodStateNotDurable",
-        no_value="no exporter",
     )
     yield stat(
         "Quarantined",
@@ -87,7 +85,6 @@ def safe():
         decimals=0,
         steps=[GOOD, (1, WARN)],
         runbook="VodDecodeFailures",
-        no_value="no exporter",
     )
 
 
@@ -95,12 +92,13 @@ def credentials():
     expiry = lowest(f"{SELF}_credentials_expiry_timestamp_seconds", by="account", queue=False)
     yield stat(
         "Expire in",
-        "Time until the first credentials in use expire; they are renewed well before.",
+        """Time until the first credentials in use expire; they are renewed well before. None known: they never expire,
+        or the exporter is down.""",
         f"min({expiry} - time())",
         unit=SECONDS,
         steps=[BAD, (270, WARN), (900, GOOD)],
         runbook="VodCredentialsExpiring",
-        no_value="never expire",
+        no_value="none known",
     )
     failures = increase(f"{SELF}_credentials_refresh_failures_total", queue=False)
     yield stat(
@@ -109,7 +107,6 @@ def credentials():
         failures,
         decimals=0,
         steps=[GOOD, (1, WARN)],
-        no_value="no account yet",
     )
 
 
@@ -120,15 +117,13 @@ def cost():
         f"{DAY} * {rate(REQUESTS, window=RANGE)}",
         unit=ROUGHLY,
         decimals=1,
-        no_value="no call yet",
     )
     yield stat(
         "Memory",
-        "Resident memory of the largest exporter.",
+        "Resident memory of the largest exporter. Known on Linux.",
         worst(process("process_resident_memory_bytes")),
         unit=BYTES,
         decimals=0,
-        no_value="Linux only",
     )
 
 
@@ -150,7 +145,7 @@ def charts():
         (f"{per_minute(undecodable)} > 0", "body: {{reason}}"),
         unit=PER_MINUTE,
         bars=True,
-        no_value="no exporter",
+        no_value=None,
     )
     refused = rate(REQUESTS, REFUSED, by="queue, code")
     yield lines(
@@ -197,7 +192,7 @@ def instances():
         "Exporters",
         "What runs where. Clock skew: the local clock minus that of MNS. A dash: only in memory, or not known.",
         columns,
-        no_value="no exporter is scraped",
+        no_value=None,
     )
 
 
@@ -225,7 +220,7 @@ def resources():
         "Groups of records made durable; 0 while counters are only kept in memory.",
         (per_minute(rate(f"{SELF}_state_commits_total", by="instance", queue=False)), "{{instance}}"),
         unit=PER_MINUTE,
-        no_value="no exporter",
+        no_value=None,
     )
 
 

@@ -30,6 +30,7 @@ from promql import (
     buckets,
     counted,
     depth,
+    down,
     highest,
     increase,
     of_callbacks,
@@ -44,6 +45,7 @@ from promql import (
 )
 
 OBJECTIVE = "vod_playable_objective_total"
+OBJECTIVE_IS = "The objective is transcodes.playable_objective of the queue's config, 10 minutes unless set."
 FAULTS = "vod_event_faults_total"
 FAULT_COLORS = {"source": CALM, "config": WARN, "service": BAD, "other": MUTED}
 EVENTS = "vod_events_total"
@@ -54,9 +56,10 @@ def board():
     board.line(
         3,
         question("Do viewers wait?", "Videos that are stuck now, and how many were playable within the objective."),
-        question("Is it us?", "Callbacks that wait for our worker, or that it gets again and again."),
+        question("Is it us?", "Callbacks wait, or come again.", w=3),
+        exporter(),
         question("Is it MNS?", "Queues that cannot be read, in which nothing arrives, or late."),
-        question("Is it VOD?", "Jobs that fail for VOD's own reasons, and callbacks that it never sent."),
+        question("Is it VOD?", "Jobs that fail by VOD's own fault, callbacks that it never sent.", w=5),
     )
     board.line(4, *viewers(), *us(), *mns(), *vod())
     board.line(9, *charts())
@@ -71,24 +74,37 @@ def board():
 def viewers():
     yield stat(
         "Stalled now",
-        """Videos past their deadline that make no progress; /api/v1/transcodes names them. Needs consume, or a queue
-        for which VOD is asked.""",
+        """Videos past their deadline that make no progress; /api/v1/transcodes names them. Not known in peek without
+        vod, nor while the exporter is down.""",
         total(highest("vod_transcodes_stalled", by="queue, stage")),
         steps=[GOOD, (1, BAD)],
         runbook="VodTranscodesStalled",
-        no_value="not known in peek",
     )
     good = increase(OBJECTIVE, 'result="good"')
     yield stat(
         "In time",
-        """Share of the videos of the shown time that had a good stream within the objective. Faults of
-        the source do not count. Only in consume.""",
+        f"""Share of the videos of the shown time that had a good stream within the objective. {OBJECTIVE_IS}
+        Faults of the source do not count. Green from the service level of the alerts: 99 %, unless
+        alerts/rules/thresholds.yaml was changed. Not known before a video was judged, in peek, or while the
+        exporter is down.""",
         share(good, increase(OBJECTIVE)),
         unit=SHARE,
         decimals=1,
         steps=[BAD, (0.95, WARN), (0.99, GOOD)],
         runbook="VodPlayableBudgetBurnsFast",
-        no_value="no video judged",
+    )
+
+
+def exporter():
+    return stat(
+        "Exporter down",
+        """Exporters that Prometheus knows and cannot scrape, and jobs of which it has lost every exporter within a day.
+        While one is down, numbers here are missing, or those of the others.""",
+        down(),
+        steps=[GOOD, (1, BAD)],
+        runbook="VodExporterDown",
+        no_value="none known",
+        w=4,
     )
 
 
@@ -96,45 +112,46 @@ def us():
     yield stat(
         "Oldest",
         """Age of the oldest message in any queue of callbacks; 0 when all are empty. In peek a lower
-        bound. Queues without any event of VOD, such as dead letters, are left out.""",
+        bound. Queues without any event of VOD, such as dead letters, are left out. Not known before the first
+        event, or while the exporter is down.""",
         worst(of_callbacks(oldest_age())),
         unit=SECONDS,
         steps=[GOOD, (300, WARN), (900, BAD)],
         runbook="VodBacklogStuck",
-        no_value="no callback yet",
     )
     again = counted("increase", "mns_message_redeliveries_total", window=RANGE)
     yield stat(
         "Redelivered",
         """Deliveries beyond the first for each message of the shown time: a worker that dies, or that is
-        slower than the queue's visibility timeout.""",
+        slower than the queue's visibility timeout. Not known while no message is seen, or while the
+        exporter is down.""",
         share(total(again), total(counted("increase", "mns_messages_seen_total", window=RANGE))),
         unit=SHARE,
         decimals=1,
         steps=[GOOD, (0.05, WARN), (0.5, BAD)],
         runbook="VodRedeliveryStorm",
-        no_value="no message",
+        w=4,
     )
 
 
 def mns():
     yield stat(
         "Unreadable",
-        "Queues whose last read failed on every replica; the exporter's log has reason and remedy.",
+        """Queues whose last read failed on every replica; the exporter's log has reason and remedy. Not known while
+        the exporter is down.""",
         total(f"{highest('mns_queue_up')} == bool 0"),
         steps=[GOOD, (1, BAD)],
         runbook="VodQueueUnreadable",
-        no_value="nothing read yet",
     )
     yield stat(
         "Silence",
         """Time since the last event of the quietest queue, of those that are seen whole (consume). An event
-        type that is no longer ticked, or a wrong endpoint, shows as nothing but silence.""",
+        type that is no longer ticked, or a wrong endpoint, shows as nothing but silence. Not known in peek, or
+        while the exporter is down.""",
         worst(silence()),
         unit=SECONDS,
         steps=[GOOD, (1800, WARN), (7200, BAD)],
         runbook="VodQueueSilent",
-        no_value="not known in peek",
     )
 
 
@@ -142,22 +159,23 @@ def vod():
     yield stat(
         "VOD faults",
         """Share of the events of the shown time that failed for reasons of VOD's own, such as InternalError.
-        docs/metrics.md says whose fault which code is.""",
+        docs/metrics.md says whose fault which code is. Not known before the first event, or while the
+        exporter is down.""",
         share(increase(FAULTS, 'fault="service"'), total(counted("increase", EVENTS, window=RANGE))),
         unit=SHARE,
         decimals=1,
         steps=[GOOD, (0.01, WARN), (0.1, BAD)],
         runbook="VodServiceFaults",
-        no_value="no event yet",
     )
     yield stat(
         "Lost",
-        "Transcodes of the shown time that VOD has finished without a callback. Needs consume and `vod`.",
+        """Transcodes of the shown time that VOD has finished without a callback. Not known in peek, without vod, or
+        while the exporter is down.""",
         increase("vod_callbacks_lost_total"),
         decimals=0,
         steps=[GOOD, (1, WARN)],
         runbook="VodCallbacksLost",
-        no_value="not known in peek",
+        w=2,
     )
 
 
@@ -165,7 +183,7 @@ def charts():
     playable = "vod_time_to_playable_seconds"
     yield lines(
         "Time to playable",
-        "From the end of an upload to the first good stream. Only in consume.",
+        f"From the end of an upload to the first good stream. {OBJECTIVE_IS} Only in consume.",
         (quantile(0.5, playable), "p50", P50),
         (quantile(0.95, playable), "p95", P95),
         unit=SECONDS,
@@ -176,6 +194,7 @@ def charts():
         "By queue; 0 while a queue is empty. In peek a lower bound.",
         (oldest_age(), "{{queue}}"),
         unit=CLOCK,
+        w=7,
         no_value="no queue was read",
     )
     yield lines(
@@ -193,6 +212,7 @@ def charts():
         unit=PER_MINUTE,
         bars=True,
         colors=FAULT_COLORS,
+        w=5,
         no_value="no event yet",
     )
 

@@ -72,19 +72,19 @@ def taken():
     yield stat(
         "Last taken",
         """Time since somebody last took a message: our delete, a dequeue count that grew, a message that
-        left. The worst of the queues that ever moved and are not empty.""",
+        left. The worst of the queues that ever moved and are not empty. Not known before anything was taken,
+        or while the exporter is down.""",
         worst(f"({age(highest(PROGRESS))} and on (queue) {lowest('mns_queue_empty')} == 0) or 0 * {highest(PROGRESS)}"),
         unit=SECONDS,
         steps=[GOOD, (300, WARN), (900, BAD)],
         runbook="VodBacklogStuck",
-        no_value="nothing taken yet",
     )
     yield stat(
         "Messages",
-        "Waiting, hidden and delayed messages; an estimate of MNS, not shown where it cannot be trusted.",
+        """Waiting, hidden and delayed messages; an estimate of MNS, not known where it cannot be trusted, or while the
+        exporter is down.""",
         total(depth()),
         unit=ROUGHLY,
-        no_value="not trusted",
     )
 
 
@@ -97,17 +97,17 @@ def lost():
         decimals=1,
         steps=[GOOD, (0.5, WARN), (0.75, BAD)],
         runbook="VodCallbacksExpiring",
-        no_value="not known",
     )
     shrinking = f"-deriv({depth()}[15m:1m])"
     yield stat(
         "Empty in",
-        "How long the backlog lasts at the pace of the last 15 minutes; longest of the queues that shrink.",
+        """How long the backlog lasts at the pace of the last 15 minutes; longest of the queues that shrink. None known:
+        no backlog shrinks, or the exporter is down.""",
         worst(f"{depth()} / ({shrinking} > 0)"),
         unit=SECONDS,
         decimals=0,
         runbook="VodBacklogDrainsSlowly",
-        no_value="not shrinking",
+        no_value="none known",
     )
 
 
@@ -119,29 +119,28 @@ def poison():
         decimals=0,
         steps=[GOOD, (3, WARN), (10, BAD)],
         runbook="VodPoisonMessage",
-        no_value="nothing seen",
     )
     again = counted("increase", "mns_message_redeliveries_total", window=RANGE)
     yield stat(
         "Redelivered",
-        "Deliveries beyond the first for each message of the shown time.",
+        """Deliveries beyond the first for each message of the shown time. Not known while no message is seen, or while
+        the exporter is down.""",
         share(total(again), total(counted("increase", "mns_messages_seen_total", window=RANGE))),
         unit=SHARE,
         decimals=1,
         steps=[GOOD, (0.05, WARN), (0.5, BAD)],
         runbook="VodRedeliveryStorm",
-        no_value="no message",
     )
 
 
 def read():
     yield stat(
         "Unreadable",
-        "Queues whose last read failed on every replica; the exporter's log has reason and remedy.",
+        """Queues whose last read failed on every replica; the exporter's log has reason and remedy. Not known while
+        the exporter is down.""",
         total(f"{highest('mns_queue_up')} == bool 0"),
         steps=[GOOD, (1, BAD)],
         runbook="VodQueueUnreadable",
-        no_value="nothing read yet",
     )
     failed = f"({increase(REQUESTS, FAILED)} or 0 * {increase(REQUESTS)})"
     yield stat(
@@ -151,7 +150,6 @@ def read():
         unit=SHARE,
         decimals=1,
         steps=[GOOD, (0.01, WARN), (0.1, BAD)],
-        no_value="no call yet",
     )
 
 

@@ -31,6 +31,7 @@ from promql import (
     per_minute,
     quantile,
     rate,
+    seen_whole,
     share,
     total,
     worst,
@@ -77,9 +78,9 @@ def board():
     return board
 
 
-def uploads(function="increase"):
-    ingested = counted(function, EVENTS, f'event_type=~"{INGESTS}"', 'status="success"', window=RANGE)
-    return total(ingested)
+def uploads():
+    """Videos of the shown time, by queue."""
+    return counted("increase", EVENTS, f'event_type=~"{INGESTS}"', 'status="success"', window=RANGE)
 
 
 def ended(status):
@@ -89,56 +90,53 @@ def ended(status):
 def arrivals():
     yield stat(
         "Uploads",
-        "Videos of the shown time: uploaded, pulled from a URL, recorded live or produced. In peek a part of them.",
-        f"round({uploads()})",
+        """Videos of the shown time: uploaded, pulled from a URL, recorded live or produced. In peek a part of them,
+        which the funnel below leaves out.""",
+        f"round({total(uploads())})",
         unit=ROUGHLY,
-        no_value="no event yet",
     )
     yield stat(
         "All good",
-        "Share of the transcodes that ended in the shown time with every stream good. Only in consume.",
+        "Share of the transcodes that ended in the shown time with every stream good. Only known in consume.",
         share(ended("success"), increase(f"{TRANSCODE}_count")),
         unit=SHARE,
         decimals=1,
         steps=[BAD, (0.8, WARN), (0.95, GOOD)],
-        no_value="none ended",
     )
 
 
 def times():
     yield stat(
         "p50",
-        "Half of the videos of the shown time were playable sooner. Only in consume.",
+        "Half of the videos of the shown time were playable sooner. Only known in consume.",
         quantile(0.5, PLAYABLE, window=RANGE),
         unit=SECONDS,
-        no_value="no video yet",
     )
     yield stat(
         "p95",
-        "19 of 20 videos of the shown time were playable sooner. Only in consume.",
+        "19 of 20 videos of the shown time were playable sooner. Only known in consume.",
         quantile(0.95, PLAYABLE, window=RANGE),
         unit=SECONDS,
         runbook="VodPlayableBudgetBurnsFast",
-        no_value="no video yet",
     )
 
 
 def late():
     yield stat(
         "Stalled now",
-        """Videos past their deadline that make no progress; /api/v1/transcodes names them. Needs consume, or a queue
-        for which VOD is asked.""",
+        """Videos past their deadline that make no progress; /api/v1/transcodes names them. Not known in peek without
+        vod, nor while the exporter is down.""",
         total(highest("vod_transcodes_stalled", by="queue, stage")),
         steps=[GOOD, (1, BAD)],
         runbook="VodTranscodesStalled",
-        no_value="not known in peek",
     )
     yield stat(
         "Oldest",
-        "How long the oldest transcode that has not ended has been waited for.",
+        """How long the oldest transcode that has not ended has been waited for. None known: none is in flight, the
+        queues are peeked without vod, or the exporter is down.""",
         worst(age(lowest("vod_transcode_oldest_in_flight_timestamp_seconds"))),
         unit=SECONDS,
-        no_value="none in flight",
+        no_value="none known",
     )
 
 
@@ -147,37 +145,43 @@ def failures():
     everything = counted("increase", EVENTS, 'event_type="TranscodeComplete"', window=RANGE)
     yield stat(
         "Failed",
-        "Share of the transcodes that ended in the shown time without any good stream.",
+        """Share of the transcodes that ended in the shown time without any good stream. Not known before one has
+        ended, or while the exporter is down.""",
         share(total(failed), total(everything)),
         unit=SHARE,
         decimals=1,
         steps=[GOOD, (0.02, WARN), (0.1, BAD)],
-        no_value="none ended",
     )
     yield stat(
         "Not source",
-        "Share of the failed events of the shown time that are not the fault of the uploaded file.",
+        """Share of the failed events of the shown time that are not the fault of the uploaded file. None known: none
+        failed, or the exporter is down.""",
         share(increase(FAULTS, 'fault!="source"'), increase(FAULTS)),
         unit=SHARE,
         decimals=0,
-        no_value="nothing failed",
+        no_value="none known",
     )
 
 
 def funnel():
     def events(*matchers):
-        return total(counted("increase", EVENTS, *matchers, window=RANGE))
+        return counted("increase", EVENTS, *matchers, window=RANGE)
 
+    good = increase("vod_playable_objective_total", 'result="good"', by="queue")
+    steps = [
+        ("uploaded", uploads(), CALM),
+        ("analysed", events('event_type="VideoAnalysisComplete"', 'status="success"'), CALM),
+        ("transcode ended", events('event_type="TranscodeComplete"'), CALM),
+        ("playable", increase(f"{PLAYABLE}_count", by="queue"), GOOD),
+        ("playable in time", good, GOOD),
+    ]
     return bars(
         "Funnel",
-        """Events of the shown time. Not every upload is transcoded, and a step may fall outside the shown time; in
-        peek each step is a part of what was sent, and the last two are not known.""",
-        (uploads(), "uploaded", CALM),
-        (events('event_type="VideoAnalysisComplete"', 'status="success"'), "analysed", CALM),
-        (events('event_type="TranscodeComplete"'), "transcode ended", CALM),
-        (increase(f"{PLAYABLE}_count"), "playable", GOOD),
-        (increase("vod_playable_objective_total", 'result="good"'), "playable in time", GOOD),
-        no_value="no event yet",
+        """Events of the shown time, of the queues that are seen whole (consume): of a queue that is peeked each step
+        would be another part of what was sent. Not every upload is transcoded, and a step may fall outside the
+        shown time.""",
+        *((total(seen_whole(count)), step, color) for step, count, color in steps),
+        no_value="no queue is seen whole: peek",
     )
 
 
