@@ -18,8 +18,8 @@ use std::path::Path;
 use std::process::Command;
 
 use charts::{
-    Charts, HELMS, KUBERNETES, cases, chart_of, containers, manifests, one, pod_template, root,
-    values,
+    Charts, HELMS, KUBERNETES, cases, cases_with_exporter, chart_of, containers, manifests, one,
+    pod_template, root, values,
 };
 use clap::Parser as _;
 use serde_json::{Value, json};
@@ -161,8 +161,8 @@ fn arguments_and_configs_are_what_the_exporter_takes() {
     for key in ["access-key-id", "access-key-secret", "token"] {
         fs::write(secrets.join(key), "secret").unwrap();
     }
-    for case in cases().iter().filter(|case| *case != "rules-only") {
-        let manifests = manifests(&charts.render("4", case, "1.34"));
+    for case in cases_with_exporter() {
+        let manifests = manifests(&charts.render("4", &case, "1.34"));
         for arguments in all_arguments(&manifests) {
             let program = "/vod-callback-exporter".to_owned();
             let parsed = Cli::try_parse_from([vec![program], arguments].concat());
@@ -198,9 +198,8 @@ fn pods_are_restricted_and_found_by_what_selects_them() {
     let Some(charts) = Charts::find() else {
         return;
     };
-    for (case, kubernetes) in cases()
+    for (case, kubernetes) in cases_with_exporter()
         .iter()
-        .filter(|case| *case != "rules-only")
         .flat_map(|case| KUBERNETES.map(|kubernetes| (case, kubernetes)))
     {
         let manifests = manifests(&charts.render("4", case, kubernetes));

@@ -34,19 +34,23 @@
 {{- end -}}
 
 {{- define "vod-callback-sidecar.configMap" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: {{ include "vod-callback-sidecar.fullname" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "vod-callback-sidecar.fullname" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "vod-callback-sidecar.labels" . | nindent 4 }}
 data:
   vod-callback-exporter.yaml: |
     {{- include "vod-callback-sidecar.config" . | nindent 4 }}
 {{- end -}}
+{{- end -}}
 
 {{/* For the pod's annotations: another config makes other pods. */}}
 {{- define "vod-callback-sidecar.podAnnotations" -}}
-checksum/vod-callback-exporter: {{ include "vod-callback-sidecar.config" . | sha256sum }}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
+checksum/vod-callback-exporter: {{ include "vod-callback-sidecar.config" . | sha256sum | quote }}
+{{- end -}}
 {{- end -}}

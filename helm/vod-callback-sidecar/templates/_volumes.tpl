@@ -8,11 +8,12 @@ The items for `volumes`. Files are readable by all: the container's user is none
 container mounts them. `stateVolume` replaces the state's volume source; "none" leaves the volume to somebody else.
 */}}
 {{- define "vod-callback-sidecar.volumes" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 - name: vod-callback-config
   configMap:
-    name: {{ include "vod-callback-sidecar.fullname" . }}
+    name: {{ include "vod-callback-sidecar.fullname" . | quote }}
 {{- if ne (.stateVolume | default "" | toString) "none" }}
 - name: vod-callback-state
   {{- toYaml (.stateVolume | default $v.state.volume | default (dict "emptyDir" (dict "sizeLimit" $v.state.sizeLimit))) | nindent 2 }}
@@ -20,7 +21,7 @@ container mounts them. `stateVolume` replaces the state's volume source; "none" 
 {{- if eq $v.credentials.type "secret" }}
 - name: vod-callback-credentials
   secret:
-    secretName: {{ $v.credentials.existingSecret }}
+    secretName: {{ $v.credentials.existingSecret | quote }}
     defaultMode: 0444
 {{- end }}
 {{- if include "vod-callback-sidecar.projectsToken" $v }}
@@ -36,10 +37,11 @@ container mounts them. `stateVolume` replaces the state's volume source; "none" 
 {{- if $v.webConfig.existingSecret }}
 - name: vod-callback-web
   secret:
-    secretName: {{ $v.webConfig.existingSecret }}
+    secretName: {{ $v.webConfig.existingSecret | quote }}
     defaultMode: 0444
 {{- end }}
 {{- with $v.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
 {{- end -}}

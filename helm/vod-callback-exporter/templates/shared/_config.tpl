@@ -35,19 +35,23 @@
 {{- end -}}
 
 {{- define "vod-callback-exporter.shared.configMap" -}}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: {{ include "vod-callback-exporter.shared.fullname" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "vod-callback-exporter.shared.fullname" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "vod-callback-exporter.shared.labels" . | nindent 4 }}
 data:
   vod-callback-exporter.yaml: |
     {{- include "vod-callback-exporter.shared.config" . | nindent 4 }}
 {{- end -}}
+{{- end -}}
 
 {{/* For the pod's annotations: another config makes other pods. */}}
 {{- define "vod-callback-exporter.shared.podAnnotations" -}}
-checksum/vod-callback-exporter: {{ include "vod-callback-exporter.shared.config" . | sha256sum }}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
+checksum/vod-callback-exporter: {{ include "vod-callback-exporter.shared.config" . | sha256sum | quote }}
+{{- end -}}
 {{- end -}}

@@ -32,6 +32,7 @@ metricRelabelings:
 
 {{/* The PodMonitor, if values want one. `selector` has the labels by which the host's pods are found. */}}
 {{- define "vod-callback-exporter.shared.podMonitor" -}}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 {{- if $v.podMonitor.enabled -}}
@@ -41,8 +42,8 @@ metricRelabelings:
 apiVersion: monitoring.coreos.com/v1
 kind: PodMonitor
 metadata:
-  name: {{ include "vod-callback-exporter.shared.fullname" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "vod-callback-exporter.shared.fullname" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "vod-callback-exporter.shared.labels" . | nindent 4 }}
     {{- with $v.podMonitor.additionalLabels }}
@@ -54,15 +55,17 @@ spec:
       {{- toYaml .selector | nindent 6 }}
   namespaceSelector:
     matchNames:
-      - {{ .root.Release.Namespace }}
+      - {{ .root.Release.Namespace | quote }}
   podMetricsEndpoints:
     - port: vod-metrics
       {{- include "vod-callback-exporter.shared.endpoint" (dict "v" $v "monitor" $v.podMonitor) | nindent 6 }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
 
 {{/* For NOTES.txt. `replicas` is how many pods the host wants, or may scale to. */}}
 {{- define "vod-callback-exporter.shared.notes" -}}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 {{- $at := empty .key | ternary "" (printf "%s." .key) -}}
@@ -77,4 +80,5 @@ the chart vod-callback-exporter and set {{ $at }}mode: peek here.
 
 Nothing scrapes it yet: set {{ $at }}podMonitor.enabled=true, or add a scrape job of your own.
 {{- end }}
+{{- end -}}
 {{- end -}}
