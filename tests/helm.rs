@@ -263,22 +263,56 @@ fn the_host_gets_a_native_sidecar_from_1_29_on_and_a_container_before() {
     assert_eq!(names("1.29"), native);
     assert_eq!(names("1.28"), plain);
     assert_eq!(names("1.27"), plain);
+}
 
-    // The same without helm: nothing may drift.
-    let path = root("helm/examples/worker.yaml");
-    let rendered = format!(
-        "# What the chart in worker/ renders, for those without helm: kubectl apply --namespace video --filename worker.yaml\n\
-         # Kept by `UPDATE_DOCS=1 cargo test --test helm`.\n{}",
-        charts.render("4", "worker", "1.34")
-    );
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, &rendered).unwrap();
+/// The same without helm: nothing may drift.
+#[test]
+fn plain_manifests_are_what_the_example_renders() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    // What only helm means something by.
+    let is_plain = |line: &&str| {
+        let line = line.trim_start();
+        !["# Source:", "app.kubernetes.io/managed-by:", "helm.sh/"]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    let rendered = charts.render("4", "worker", "1.34");
+    let (of_operator, others): (Vec<&str>, Vec<&str>) = rendered
+        .split_inclusive("---\n")
+        .partition(|document| document.contains(OPERATOR));
+    for (name, needs, documents) in [
+        ("worker", "", others),
+        (
+            "worker-podmonitor",
+            ", where the Prometheus operator runs",
+            of_operator,
+        ),
+    ] {
+        let text = documents.concat();
+        let text: Vec<&str> = text
+            .trim_end_matches("---\n")
+            .lines()
+            .filter(is_plain)
+            .collect();
+        let text = format!(
+            "# What the chart in worker/ renders, for those without helm{needs}:\n\
+             # kubectl apply --namespace video --filename {name}.yaml\n\
+             # Kept by `UPDATE_DOCS=1 cargo test --test helm`.\n{}\n",
+            text.join("\n")
+        );
+        let path = root(&format!("helm/examples/{name}.yaml"));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == text,
+            "{} is old: run UPDATE_DOCS=1 cargo test --test helm",
+            path.display()
+        );
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == rendered,
-        "helm/examples/worker.yaml is old: run UPDATE_DOCS=1 cargo test --test helm"
-    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod referees;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use charts::{Charts, HELMS, KUBERNETES, containers, manifests, one, pod_template, root, values};
 use serde_json::Value;
@@ -143,6 +145,90 @@ fn a_wrong_dict_is_refused_by_every_template() {
     }
 }
 
+/// A chart made of the README's blocks, whose first lines say which file each one is.
+#[test]
+fn what_the_readme_shows_is_a_chart() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let page = fs::read_to_string(root(README)).unwrap();
+    let chart = charts.path("helm/readme");
+    fs::create_dir_all(chart.join("templates")).unwrap();
+    let mut files = Vec::new();
+    for block in page.split("```yaml\n# ").skip(1) {
+        let (name, text) = block.split_once('\n').unwrap();
+        let text = text.split("```").next().unwrap();
+        let head = if name == "Chart.yaml" {
+            "apiVersion: v2\nname: readme\nversion: 0.1.0\n"
+        } else {
+            ""
+        };
+        fs::write(chart.join(name), head.to_owned() + text).unwrap();
+        files.push(name);
+    }
+    assert_eq!(files.len(), 6, "{files:?}");
+
+    let built = charts.helm("4", &["dependency", "build", "helm/readme"]);
+    assert!(built.is_good, "{}", built.text);
+    for helm in HELMS {
+        let lint = charts.helm(helm, &["lint", "--strict", "helm/readme"]);
+        assert!(lint.is_good, "{}", lint.text);
+        for (kubernetes, list) in KUBERNETES.iter().zip(["containers", "initContainers"]) {
+            let arguments = ["template", "a", "helm/readme", "--kube-version", kubernetes];
+            let answer = charts.helm(helm, &arguments);
+            assert!(answer.is_good, "{}", answer.text);
+            let manifests = manifests(&answer.text);
+            let pod = pod_template(&manifests);
+            let of_list = pod["spec"][list].as_array().unwrap().last().unwrap();
+            assert_eq!(of_list["name"], "vod-callback-exporter", "{pod}");
+            assert_eq!(pod["spec"]["volumes"].as_array().unwrap().len(), 3);
+            let selector = &one(&manifests, "PodMonitor")["spec"]["selector"]["matchLabels"];
+            assert_eq!(selector, &pod["metadata"]["labels"]);
+            one(&manifests, "ConfigMap");
+        }
+    }
+
+    // And its command finds what is wrong with the config.
+    let mut blocks = page.split("```sh\n").skip(1);
+    let command = blocks.find(|block| block.contains("check-config")).unwrap();
+    let command = command.split("```").next().unwrap();
+    let programs = charts.path("programs");
+    fs::create_dir(&programs).unwrap();
+    let program = env!("CARGO_BIN_EXE_vod-callback-exporter");
+    symlink(program, programs.join("vod-callback-exporter")).unwrap();
+    symlink(charts.referees().tool("helm/4/helm"), programs.join("helm")).unwrap();
+    let token = charts.path("token");
+    fs::write(&token, "token").unwrap();
+    let run = || {
+        let output = Command::new("sh")
+            .args(["-e", "-c", command])
+            .current_dir(&chart)
+            .env_clear()
+            .env("HOME", charts.path(""))
+            .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+            .env("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r")
+            .env(
+                "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+                "acs:ram::1:oidc-provider/p",
+            )
+            .env("ALIBABA_CLOUD_OIDC_TOKEN_FILE", &token)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, said) = run();
+    assert_eq!(code, Some(0), "{said}");
+    let values = fs::read_to_string(chart.join("values.yaml")).unwrap();
+    let wrong = values.replace("https://1234", "ftp://1234");
+    fs::write(chart.join("values.yaml"), wrong).unwrap();
+    let (code, said) = run();
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("endpoint: found"), "{said}");
+}
+
 #[test]
 fn names_that_look_like_numbers_stay_text() {
     let Some(charts) = Charts::find() else {
@@ -188,6 +274,27 @@ fn assert_no_number(value: &Value, manifest: &Value) {
             .for_each(|item| assert_no_number(item, manifest)),
         _ => {}
     }
+}
+
+#[test]
+fn the_examples_pod_may_write_to_a_claim_as_its_own_service_account() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let manifests = manifests(&charts.render("3", "worker-consume", "1.34"));
+    let spec = &pod_template(&manifests)["spec"];
+    let mut volumes = spec["volumes"].as_array().unwrap().iter();
+    let is_claim = |volume: &Value| volume["persistentVolumeClaim"]["claimName"] == "vod-state";
+    assert!(volumes.any(is_claim), "{spec}");
+    let mut all = containers(pod_template(&manifests));
+    let sidecar = all.find(|item| item["name"] == "vod-callback-exporter");
+    let group = &sidecar.unwrap()["securityContext"]["runAsGroup"];
+    assert_eq!(&spec["securityContext"]["fsGroup"], group);
+
+    let account = one(&manifests, "ServiceAccount");
+    assert_eq!(spec["serviceAccountName"], account["metadata"]["name"]);
+    let role = &account["metadata"]["annotations"]["pod-identity.alibabacloud.com/role-name"];
+    assert_eq!(role, "vod-callback-exporter");
 }
 
 #[test]
