@@ -14,7 +14,7 @@ mod referees;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use charts::{
@@ -357,6 +357,67 @@ fn only_thresholds_of_rules_come_from_values() {
     let told = config_map["data"]["vod_overview.json"].as_str().unwrap();
     let source = fs::read_to_string(root("tests/helm/chart-files/dashboards/vod_overview.json"));
     assert_eq!(told.trim_end(), source.unwrap().trim_end());
+}
+
+#[test]
+fn only_links_of_rules_and_dashboards_lead_where_values_say() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let placeholders = [
+        "https://runbooks.example.com/vod-callback-exporter",
+        "https://grafana.example.com",
+    ];
+    let own = ["https://wiki.example.org/runbooks", "http://grafana:3000"];
+    let [runbooks, grafana] = own;
+    let set = [
+        &*format!("--set=links.runbooks={runbooks}"),
+        &format!("--set=links.grafana={grafana}"),
+    ];
+    for (further, links) in [(&[][..], placeholders), (&set, own)] {
+        let answer = charts.template("3", "rules-only", "1.34", further);
+        assert!(answer.is_good, "{}", answer.text);
+        let source = |path: &Path| {
+            let text = fs::read_to_string(path).unwrap();
+            let text = text.replace(placeholders[0], links[0]);
+            text.replace(placeholders[1], links[1])
+        };
+        let mut left = placeholders.into_iter();
+        let is_left = left.any(|placeholder| answer.text.contains(placeholder));
+        assert_eq!(is_left, further.is_empty());
+        for link in links {
+            assert!(answer.text.contains(link), "{link}");
+        }
+
+        let manifests = manifests(&answer.text);
+        let mut groups = Vec::new();
+        for path in files("alerts/rules") {
+            let file: Value = serde_saphyr::from_str(&source(&path)).unwrap();
+            groups.extend(file["groups"].as_array().unwrap().clone());
+        }
+        let rules = &one(&manifests, "PrometheusRule")["spec"]["groups"];
+        assert_eq!(rules.as_array().unwrap(), &groups);
+
+        let mut boards = manifests
+            .iter()
+            .filter(|manifest| manifest["kind"] == "ConfigMap");
+        let mut paths = files("dashboards");
+        paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+        for path in paths {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let board = boards.next().unwrap()["data"][name].as_str().unwrap();
+            assert_eq!(board.trim_end(), source(&path).trim_end(), "{name}");
+        }
+        assert_eq!(boards.count(), 0);
+    }
+}
+
+/// The files of a folder, in the order of their names.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
 }
 
 #[test]
