@@ -14,12 +14,12 @@ mod referees;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use charts::{
-    Charts, HELMS, KUBERNETES, cases, chart_of, containers, manifests, one, pod_template, root,
-    values,
+    Charts, HELMS, KUBERNETES, cases, cases_with_exporter, chart_of, containers, manifests, one,
+    pod_template, root, values,
 };
 use clap::Parser as _;
 use serde_json::{Value, json};
@@ -161,8 +161,8 @@ fn arguments_and_configs_are_what_the_exporter_takes() {
     for key in ["access-key-id", "access-key-secret", "token"] {
         fs::write(secrets.join(key), "secret").unwrap();
     }
-    for case in cases().iter().filter(|case| *case != "rules-only") {
-        let manifests = manifests(&charts.render("4", case, "1.34"));
+    for case in cases_with_exporter() {
+        let manifests = manifests(&charts.render("4", &case, "1.34"));
         for arguments in all_arguments(&manifests) {
             let program = "/vod-callback-exporter".to_owned();
             let parsed = Cli::try_parse_from([vec![program], arguments].concat());
@@ -246,9 +246,8 @@ fn pods_are_restricted_and_found_by_what_selects_them() {
     let Some(charts) = Charts::find() else {
         return;
     };
-    for (case, kubernetes) in cases()
+    for (case, kubernetes) in cases_with_exporter()
         .iter()
-        .filter(|case| *case != "rules-only")
         .flat_map(|case| KUBERNETES.map(|kubernetes| (case, kubernetes)))
     {
         let manifests = manifests(&charts.render("4", case, kubernetes));
@@ -312,22 +311,56 @@ fn the_host_gets_a_native_sidecar_from_1_29_on_and_a_container_before() {
     assert_eq!(names("1.29"), native);
     assert_eq!(names("1.28"), plain);
     assert_eq!(names("1.27"), plain);
+}
 
-    // The same without helm: nothing may drift.
-    let path = root("helm/examples/worker.yaml");
-    let rendered = format!(
-        "# What the chart in worker/ renders, for those without helm: kubectl apply --namespace video --filename worker.yaml\n\
-         # Kept by `UPDATE_DOCS=1 cargo test --test helm`.\n{}",
-        charts.render("4", "worker", "1.34")
-    );
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, &rendered).unwrap();
+/// The same without helm: nothing may drift.
+#[test]
+fn plain_manifests_are_what_the_example_renders() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    // What only helm means something by.
+    let is_plain = |line: &&str| {
+        let line = line.trim_start();
+        !["# Source:", "app.kubernetes.io/managed-by:", "helm.sh/"]
+            .iter()
+            .any(|start| line.starts_with(start))
+    };
+    let rendered = charts.render("4", "worker", "1.34");
+    let (of_operator, others): (Vec<&str>, Vec<&str>) = rendered
+        .split_inclusive("---\n")
+        .partition(|document| document.contains(OPERATOR));
+    for (name, needs, documents) in [
+        ("worker", "", others),
+        (
+            "worker-podmonitor",
+            ", where the Prometheus operator runs",
+            of_operator,
+        ),
+    ] {
+        let text = documents.concat();
+        let text: Vec<&str> = text
+            .trim_end_matches("---\n")
+            .lines()
+            .filter(is_plain)
+            .collect();
+        let text = format!(
+            "# What the chart in worker/ renders, for those without helm{needs}:\n\
+             # kubectl apply --namespace video --filename {name}.yaml\n\
+             # Kept by `UPDATE_DOCS=1 cargo test --test helm`.\n{}\n",
+            text.join("\n")
+        );
+        let path = root(&format!("helm/examples/{name}.yaml"));
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == text,
+            "{} is old: run UPDATE_DOCS=1 cargo test --test helm",
+            path.display()
+        );
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == rendered,
-        "helm/examples/worker.yaml is old: run UPDATE_DOCS=1 cargo test --test helm"
-    );
 }
 
 #[test]
@@ -553,6 +586,67 @@ fn egress_asks_for_the_ports_that_the_config_needs() {
     assert!(!is_good(&[mns]));
     let proxy = "--set=config.accounts.other.proxy=https://proxy.example.com";
     assert!(is_good(&[mns, proxy]));
+}
+
+#[test]
+fn only_links_of_rules_and_dashboards_lead_where_values_say() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let placeholders = [
+        "https://runbooks.example.com/vod-callback-exporter",
+        "https://grafana.example.com",
+    ];
+    let own = ["https://wiki.example.org/runbooks", "http://grafana:3000"];
+    let [runbooks, grafana] = own;
+    let set = [
+        &*format!("--set=links.runbooks={runbooks}"),
+        &format!("--set=links.grafana={grafana}"),
+    ];
+    for (further, links) in [(&[][..], placeholders), (&set, own)] {
+        let answer = charts.template("3", "rules-only", "1.34", further);
+        assert!(answer.is_good, "{}", answer.text);
+        let source = |path: &Path| {
+            let text = fs::read_to_string(path).unwrap();
+            let text = text.replace(placeholders[0], links[0]);
+            text.replace(placeholders[1], links[1])
+        };
+        let mut left = placeholders.into_iter();
+        let is_left = left.any(|placeholder| answer.text.contains(placeholder));
+        assert_eq!(is_left, further.is_empty());
+        for link in links {
+            assert!(answer.text.contains(link), "{link}");
+        }
+
+        let manifests = manifests(&answer.text);
+        let mut groups = Vec::new();
+        for path in files("alerts/rules") {
+            let file: Value = serde_saphyr::from_str(&source(&path)).unwrap();
+            groups.extend(file["groups"].as_array().unwrap().clone());
+        }
+        let rules = &one(&manifests, "PrometheusRule")["spec"]["groups"];
+        assert_eq!(rules.as_array().unwrap(), &groups);
+
+        let mut boards = manifests
+            .iter()
+            .filter(|manifest| manifest["kind"] == "ConfigMap");
+        let mut paths = files("dashboards");
+        paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+        for path in paths {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let board = boards.next().unwrap()["data"][name].as_str().unwrap();
+            assert_eq!(board.trim_end(), source(&path).trim_end(), "{name}");
+        }
+        assert_eq!(boards.count(), 0);
+    }
+}
+
+/// The files of a folder, in the order of their names.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
 }
 
 #[test]

@@ -407,7 +407,7 @@ fn both_charts_take_the_same_values() {
     let [app_values, library_values] = CHARTS.map(default_values);
     for (key, value) in library["properties"].as_object().unwrap() {
         match key.as_str() {
-            "native" | "global" => {}
+            "enabled" | "native" | "global" => {}
             // The library makes no service account that could be annotated.
             "credentials" => {
                 let mut of_app = app["properties"][key].clone();

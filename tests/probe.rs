@@ -46,13 +46,18 @@ fn probe(arguments: &[&str]) -> (Option<i32>, String, String) {
 fn answering(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/-/ready", listener.local_addr().unwrap());
-    thread::spawn(move || {
+    thread::spawn(move || answer_in_turn(&listener, &[answer]));
+    url
+}
+
+/// Answers as many requests as there are answers, and nobody thereafter.
+fn answer_in_turn(listener: &TcpListener, answers: &[&str]) {
+    for answer in answers {
         let (mut stream, _) = listener.accept().unwrap();
         let mut head = [0; 1024];
         _ = stream.read(&mut head).unwrap();
         stream.write_all(answer.as_bytes()).unwrap();
-    });
-    url
+    }
 }
 
 #[test]
@@ -103,6 +108,60 @@ fn who_does_not_answer_in_time_is_1() {
     let (code, _, stderr) = probe(&[&url, "--timeout=1"]);
     assert_eq!(code, Some(1), "{stderr}");
     assert!(stderr.contains("timed out"), "{stderr}");
+}
+
+#[test]
+fn what_starts_is_waited_for_on_demand() {
+    let unready = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 10\r\nConnection: close\r\n\r\nStarting.\n";
+    let good = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let wrong = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for (answers, code) in [
+        (&[unready, unready, good][..], Some(0)),
+        // Nothing that passes by itself: it is told at once.
+        (&[unready, wrong], Some(1)),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/-/ready", listener.local_addr().unwrap());
+        thread::scope(|scope| {
+            // It would fail, or wait for ever, with fewer or more requests than answers.
+            let asked = scope.spawn(|| probe(&[&url, "--retry", "--timeout=60"]));
+            answer_in_turn(&listener, answers);
+            let (found, _, stderr) = asked.join().unwrap();
+            assert_eq!(found, code, "{stderr}");
+            assert_eq!(
+                code == Some(1),
+                stderr.contains("401 Unauthorized"),
+                "{stderr}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_refused_connection_is_tried_again_until_somebody_listens() {
+    // Somebody else may take the port meanwhile; it is taken again at once.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}/-/ready");
+    drop(listener);
+    let (code, _, stderr) = probe(&[&url, "--retry", "--timeout=1"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    for part in [
+        "gave up after 1 s and ",
+        " attempts",
+        "no answer from",
+        "refused",
+    ] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    assert!(!stderr.contains("and 1 attempts"), "{stderr}");
+
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| probe(&[&url, "--retry", "--timeout=60"]));
+        let listener = TcpListener::bind(address).unwrap();
+        answer_in_turn(&listener, &["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]);
+        assert_eq!(asked.join().unwrap().0, Some(0));
+    });
 }
 
 #[test]

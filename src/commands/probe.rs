@@ -6,8 +6,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::anyhow;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::cli::UsageError;
@@ -17,6 +18,9 @@ use crate::secret::SecretSource;
 
 /// Bytes of an answer that may be quoted in an error.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
+/// Time before the second try; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Flags of `probe`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +39,9 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(1..=300)
     )]
     timeout: u64,
+    /// Ask again until the time is over, where the connection is refused or the answer is 503: what starts is waited for
+    #[arg(long, env = "VOD_CALLBACK_EXPORTER_RETRY", hide_env_values = true)]
+    retry: bool,
     /// PEM file with the certificates to trust [default: the system's]
     #[arg(
         long,
@@ -95,7 +102,14 @@ Prints the status. Exit codes: 0 the answer is a 2xx, 1 it is not or there is no
   vod-callback-exporter probe
   vod-callback-exporter probe https://127.0.0.1:10058/-/ready --insecure --user=probe --password-file=/etc/probe";
 
-/// Asks once.
+/// Why there is no success.
+struct Failure {
+    error: anyhow::Error,
+    /// Whether it looks like something that starts.
+    may_pass: bool,
+}
+
+/// Asks once, or with `--retry` until there is an answer that stays.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
     let url = checked(&args.url)?;
     let password = args
@@ -104,7 +118,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
         .map(|path| SecretSource::File(path.clone()).read());
     let password = password.transpose()?;
     let client = tls::client(args)?;
-    let status = block_on(ask(args, url, password, client))?;
+    let status = block_on(ask(args, &url, password.as_ref(), &client))?;
     writeln!(io::stdout(), "{status}")?;
     Ok(())
 }
@@ -128,19 +142,46 @@ fn checked(url: &Url) -> Result<Url, UsageError> {
 
 async fn ask(
     args: &Args,
-    url: Url,
-    password: Option<SecretString>,
-    client: reqwest::Client,
+    url: &Url,
+    password: Option<&SecretString>,
+    client: &reqwest::Client,
 ) -> anyhow::Result<http::StatusCode> {
-    let mut request = client
-        .get(url.clone())
-        .timeout(Duration::from_secs(args.timeout));
-    if let (Some(user), Some(password)) = (&args.user, &password) {
-        request = request.basic_auth(user, Some(password.expose_secret()));
+    let end = Instant::now() + Duration::from_secs(args.timeout);
+    let mut pause = FIRST_PAUSE;
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let left = end.saturating_duration_since(Instant::now());
+        let mut request = client.get(url.clone()).timeout(left);
+        if let (Some(user), Some(password)) = (&args.user, password) {
+            request = request.basic_auth(user, Some(password.expose_secret()));
+        }
+        let failure = match send(request, url).await {
+            Ok(status) => return Ok(status),
+            Err(failure) => failure,
+        };
+        if !args.retry || !failure.may_pass {
+            return Err(failure.error);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left <= pause {
+            let told = format!("gave up after {} s and {attempts} attempts", args.timeout);
+            return Err(failure.error.context(told));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    // The error would tell the URL once more.
-    let asked = request.send().await.map_err(reqwest::Error::without_url);
-    let answer = asked.with_context(|| format!("no answer from {url}"))?;
+}
+
+async fn send(request: reqwest::RequestBuilder, url: &Url) -> Result<http::StatusCode, Failure> {
+    let answer = request.send().await.map_err(|error| {
+        // It would tell the URL once more.
+        let error = anyhow::Error::new(error.without_url());
+        Failure {
+            may_pass: is_refused(&error),
+            error: error.context(format!("no answer from {url}")),
+        }
+    })?;
     let status = answer.status();
     if status.is_success() {
         return Ok(status);
@@ -149,5 +190,14 @@ async fn ask(
     let body = body.map(|body| String::from_utf8_lossy(&body).into_owned());
     let said = body.unwrap_or_default();
     let said = said.lines().next().unwrap_or_default().trim();
-    bail!("{url} answered {status}: {}", said.escape_debug());
+    Err(Failure {
+        error: anyhow!("{url} answered {status}: {}", said.escape_debug()),
+        may_pass: status == http::StatusCode::SERVICE_UNAVAILABLE,
+    })
+}
+
+/// Whether nobody listens.
+fn is_refused(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|cause: &io::Error| cause.kind() == io::ErrorKind::ConnectionRefused)
 }

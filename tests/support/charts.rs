@@ -134,8 +134,15 @@ pub(crate) fn cases() -> Vec<String> {
         .map(|path| path.file_stem().expect("a name").to_string_lossy().into())
         .collect();
     names.sort();
-    assert!(names.len() >= 9, "{names:?}");
+    assert!(names.len() >= 11, "{names:?}");
     names
+}
+
+/// The cases with an exporter in them.
+pub(crate) fn cases_with_exporter() -> Vec<String> {
+    let mut cases = cases();
+    cases.retain(|case| case != "rules-only" && case != "worker-off");
+    cases
 }
 
 /// The chart that a case is about.

@@ -4,16 +4,28 @@
 {{- include . dict -}}
 {{- end -}}
 
+{{/* Whether the exporter is wanted; "true" or nothing. Templates ask first, so that a wrong dict is refused before it is looked into. */}}
+{{- define "vod-callback-sidecar.isEnabled" -}}
+{{- $dict := "dict \"root\" $ \"key\" \"vodCallbacks\"" -}}
+{{- if not (and (kindIs "map" .root) (hasKey (.root | default dict) "Values")) -}}
+{{- include "vod-callback-sidecar.refuse" (printf "vod-callback-sidecar: found no root in what a template was given, expected the chart's $, as in: %s" $dict) -}}
+{{- end -}}
+{{- if not (kindIs "string" .key) -}}
+{{- include "vod-callback-sidecar.refuse" (printf "vod-callback-sidecar: found no key in what a template was given, expected the alias of the dependency, as in: %s" $dict) -}}
+{{- end -}}
+{{- $v := .root.Values -}}
+{{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- if not (and (kindIs "map" $v) (hasKey $v "webConfig")) -}}
+{{- include "vod-callback-sidecar.refuse" (printf "%s: found no values, expected those of vod-callback-sidecar: `key` is the alias of the dependency, or its name" (.key | default "key")) -}}
+{{- end -}}
+{{- if not (and (hasKey $v "enabled") (not $v.enabled)) -}}true{{- end -}}
+{{- end -}}
+
 {{/* Refuses values that the schema cannot: each with its path, what was found and what is allowed. Renders nothing. */}}
 {{- define "vod-callback-sidecar.check" -}}
 {{- $at := empty .key | ternary "" (printf "%s." .key) -}}
 {{- $v := .root.Values -}}
-{{- if .key -}}
-{{- $v = get .root.Values .key -}}
-{{- if not $v -}}
-{{- include "vod-callback-sidecar.refuse" (printf "%s: found no values, expected those of vod-callback-sidecar: `key` is the alias of the dependency, or its name" .key) -}}
-{{- end -}}
-{{- end -}}
+{{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 
 {{- $defaults := $v.config.defaults | default dict -}}
 {{- if not $v.config.queues -}}

@@ -34,6 +34,7 @@
 {{- end -}}
 
 {{- define "vod-callback-sidecar.configMap" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -45,8 +46,11 @@ data:
   vod-callback-exporter.yaml: |
     {{- include "vod-callback-sidecar.config" . | nindent 4 }}
 {{- end -}}
+{{- end -}}
 
 {{/* For the pod's annotations: another config makes other pods. */}}
 {{- define "vod-callback-sidecar.podAnnotations" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 checksum/vod-callback-exporter: {{ include "vod-callback-sidecar.config" . | sha256sum | quote }}
+{{- end -}}
 {{- end -}}

@@ -52,16 +52,20 @@ true
 
 {{/* The item for `initContainers`; nothing where native sidecars are not to be had. */}}
 {{- define "vod-callback-sidecar.initContainers" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 {{- if include "vod-callback-sidecar.isNative" . -}}
 - restartPolicy: Always
   {{- include "vod-callback-sidecar.container" . | nindent 2 }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
 
 {{/* The item for `containers`; nothing where it is a native sidecar. */}}
 {{- define "vod-callback-sidecar.containers" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 {{- if not (include "vod-callback-sidecar.isNative" .) -}}
 - {{ include "vod-callback-sidecar.container" . | nindent 2 | trim }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -81,6 +85,7 @@ true
 
 {{/* The container as a mapping, without the dash of a list. */}}
 {{- define "vod-callback-sidecar.container" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 {{- include "vod-callback-sidecar.check" . -}}
 {{- $v := .root.Values -}}
 {{- $version := .version -}}
@@ -153,4 +158,5 @@ volumeMounts:
   {{- with $v.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end -}}
 {{- end -}}

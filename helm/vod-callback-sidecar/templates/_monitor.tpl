@@ -31,6 +31,7 @@ metricRelabelings:
 
 {{/* The PodMonitor, if values want one. `selector` has the labels by which the host's pods are found. */}}
 {{- define "vod-callback-sidecar.podMonitor" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 {{- if $v.podMonitor.enabled -}}
@@ -59,9 +60,11 @@ spec:
       {{- include "vod-callback-sidecar.endpoint" (dict "v" $v "monitor" $v.podMonitor) | nindent 6 }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
 
 {{/* For NOTES.txt. `replicas` is how many pods the host wants, or may scale to. */}}
 {{- define "vod-callback-sidecar.notes" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 {{- $at := empty .key | ternary "" (printf "%s." .key) -}}
@@ -76,4 +79,5 @@ the chart vod-callback-exporter and set {{ $at }}mode: peek here.
 
 Nothing scrapes it yet: set {{ $at }}podMonitor.enabled=true, or add a scrape job of your own.
 {{- end }}
+{{- end -}}
 {{- end -}}

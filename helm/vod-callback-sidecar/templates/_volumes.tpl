@@ -8,6 +8,7 @@ The items for `volumes`. Files are readable by all: the container's user is none
 container mounts them. `stateVolume` replaces the state's volume source; "none" leaves the volume to somebody else.
 */}}
 {{- define "vod-callback-sidecar.volumes" -}}
+{{- if include "vod-callback-sidecar.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 - name: vod-callback-config
@@ -42,4 +43,5 @@ container mounts them. `stateVolume` replaces the state's volume source; "none" 
 {{- with $v.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
 {{- end -}}

@@ -1,4 +1,4 @@
 {{- define "worker.labels" -}}
 app.kubernetes.io/name: worker
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}

@@ -35,6 +35,7 @@
 {{- end -}}
 
 {{- define "vod-callback-exporter.shared.configMap" -}}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -46,8 +47,11 @@ data:
   vod-callback-exporter.yaml: |
     {{- include "vod-callback-exporter.shared.config" . | nindent 4 }}
 {{- end -}}
+{{- end -}}
 
 {{/* For the pod's annotations: another config makes other pods. */}}
 {{- define "vod-callback-exporter.shared.podAnnotations" -}}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 checksum/vod-callback-exporter: {{ include "vod-callback-exporter.shared.config" . | sha256sum | quote }}
+{{- end -}}
 {{- end -}}

@@ -53,16 +53,20 @@ true
 
 {{/* The item for `initContainers`; nothing where native sidecars are not to be had. */}}
 {{- define "vod-callback-exporter.shared.initContainers" -}}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 {{- if include "vod-callback-exporter.shared.isNative" . -}}
 - restartPolicy: Always
   {{- include "vod-callback-exporter.shared.container" . | nindent 2 }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
 
 {{/* The item for `containers`; nothing where it is a native sidecar. */}}
 {{- define "vod-callback-exporter.shared.containers" -}}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 {{- if not (include "vod-callback-exporter.shared.isNative" .) -}}
 - {{ include "vod-callback-exporter.shared.container" . | nindent 2 | trim }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -82,6 +86,7 @@ true
 
 {{/* The container as a mapping, without the dash of a list. */}}
 {{- define "vod-callback-exporter.shared.container" -}}
+{{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 {{- include "vod-callback-exporter.shared.check" . -}}
 {{- $v := .root.Values -}}
 {{- $version := .version -}}
@@ -154,4 +159,5 @@ volumeMounts:
   {{- with $v.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end -}}
 {{- end -}}
