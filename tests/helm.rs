@@ -666,14 +666,33 @@ fn notes_say_what_to_open_and_warn_of_two_consumers() {
     let Some(charts) = Charts::find() else {
         return;
     };
-    // The older helm asks a cluster even then.
+    // The older helm tells notes only where it has a cluster, so that a manifest has to tell them.
+    let told = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: told}\n\
+                data: {notes: {{ include (print .Template.BasePath \"/NOTES.txt\") . | quote }}}\n";
+    let rendered = |helm: &str, case: &str, further: &[&str]| {
+        let show = ["--show-only=templates/told.yaml"];
+        let answer = charts.template(helm, case, "1.34", &[&show[..], further].concat());
+        assert!(answer.is_good, "{}", answer.text);
+        let manifests = manifests(&answer.text);
+        let notes = &one(&manifests, "ConfigMap")["data"]["notes"];
+        notes.as_str().unwrap().trim().to_owned()
+    };
+    for chart in [chart_of("peek"), chart_of("worker")] {
+        let file = charts.path(chart).join("templates/told.yaml");
+        fs::write(file, told).unwrap();
+    }
     let notes = |case: &str, further: &[&str]| {
+        let [older, newer] = HELMS.map(|helm| rendered(helm, case, further));
+        assert_eq!(older, newer);
         let values = values(case);
         let install = ["install", "vod", chart_of(case), "--namespace=video"];
         let values = ["--dry-run=client", "--values", &values];
         let answer = charts.helm("4", &[&install[..], &values, further].concat());
         assert!(answer.is_good, "{}", answer.text);
-        answer.text.split("NOTES:").nth(1).unwrap().to_owned()
+        let installed = answer.text.split("NOTES:").nth(1).unwrap_or_default();
+        // Its release has one name for all cases; no notes of a worker tell it.
+        assert_eq!(installed.trim(), newer);
+        newer
     };
     let peek = notes("peek", &[]);
     for part in [
@@ -707,6 +726,20 @@ fn notes_say_what_to_open_and_warn_of_two_consumers() {
     assert!(scaled.contains(warning), "{scaled}");
     let peeking = notes("worker", &["--set=replicas=3"]);
     assert!(!peeking.contains("WARNING"), "{peeking}");
+    assert_eq!(notes("worker-off", &["--set=replicas=3"]), "");
+
+    let nowhere = |further: &[&str]| {
+        let told = notes("rules-only", further);
+        ["links.runbooks", "links.grafana"].map(|link| told.contains(link))
+    };
+    let runbooks = "--set=links.runbooks=https://wiki.example.org";
+    let grafana = "--set=links.grafana=https://grafana.example.org";
+    assert_eq!(nowhere(&[]), [true, true]);
+    assert_eq!(nowhere(&[runbooks]), [false, true]);
+    assert_eq!(nowhere(&[runbooks, grafana]), [false, false]);
+    // Dashboards link to each other without an address.
+    let no_rules = "--set=prometheusRule.enabled=false";
+    assert_eq!(nowhere(&[no_rules]), [true, false]);
 }
 
 /// Its count of passed and failed checks; failures are printed.

@@ -19,7 +19,7 @@ mod scrape;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -215,6 +215,99 @@ async fn the_image_is_small_and_runs_read_only_without_capabilities_in_32_mib() 
         assert_eq!(killed, 0);
     }
     drop(exporter);
+}
+
+/// A machine as the scripts see it: the tools that they call, and a Rust of our making.
+struct Machine(TempDir);
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(machine.0.path().join("bin")).unwrap();
+        for tool in [
+            "bash", "dirname", "sed", "head", "tail", "tr", "env", "uname",
+        ] {
+            let mut places = ["/usr/bin", "/bin"].map(Path::new).into_iter();
+            let place = places.find(|place| place.join(tool).exists()).unwrap();
+            symlink(place.join(tool), machine.0.path().join("bin").join(tool)).unwrap();
+        }
+        let sysroot = machine.0.path().display().to_string();
+        machine.has(
+            "bin/rustc",
+            &format!(
+                "case $1 in -vV) echo host: x86_64-unknown-linux-gnu ;; *) echo {sysroot} ;; esac"
+            ),
+        );
+        machine
+    }
+
+    /// Puts a script there.
+    fn has(&self, path: &str, script: &str) {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("#!/usr/bin/env bash\n{script}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn run(&self, script: &str, arguments: &[&str]) -> std::process::Output {
+        Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+            .args(arguments)
+            .env_clear()
+            .env("PATH", self.0.path().join("bin"))
+            .output()
+            .unwrap()
+    }
+}
+
+#[test]
+fn what_another_architecture_needs_is_named_and_then_used() {
+    let machine = Machine::new();
+    let root = format!("--root={}", machine.0.path().join("root").display());
+    let refused = |script: &str, arguments: &[&str]| {
+        let output = machine.run(script, arguments);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let needs = [
+        "rustup target add aarch64-unknown-linux-musl",
+        "rust-lld",
+        "apt-get install gcc-aarch64-linux-gnu",
+    ];
+    let found = |said: &str| needs.map(|need| said.contains(need));
+    let said = refused("scripts/image", &["--arch=arm64", &root]);
+    assert_eq!(found(&said), [true, true, true], "{said}");
+    assert!(said.contains("for aarch64 on this machine there is missing:"));
+
+    machine.has("lib/rustlib/aarch64-unknown-linux-musl/lib/std", "");
+    machine.has("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", "");
+    let said = refused("scripts/image", &["--arch=arm64", &root]);
+    assert_eq!(found(&said), [false, false, true], "{said}");
+
+    machine.has("bin/aarch64-linux-gnu-gcc", "");
+    machine.has("bin/cargo", "echo \"$@\"; env");
+    let output = machine.run("scripts/release", &["aarch64"]);
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "build --release --locked --target aarch64-unknown-linux-musl",
+        "CC_aarch64_unknown_linux_musl=aarch64-linux-gnu-gcc",
+        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER=rust-lld",
+        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS=-C target-feature=+crt-static",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    let binary = "target/aarch64-unknown-linux-musl/release/vod-callback-exporter";
+    assert_eq!(told.lines().last(), Some(binary));
+
+    // Of the same architecture, none of it is needed.
+    let output = machine.run("scripts/release", &["x86_64"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        !told.contains("rust-lld") && !told.contains("CC_"),
+        "{told}"
+    );
+    let unknown = machine.run("scripts/image", &["--arch=riscv64"]);
+    assert_eq!(unknown.status.code(), Some(64));
 }
 
 /// The static binary with its certificates, a folder for the state, and nothing else.
