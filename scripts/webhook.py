@@ -1,4 +1,7 @@
-"""Receives Alertmanager's notifications and prints each alert in them on one line. Argument: a loopback port."""
+"""Receives Alertmanager's notifications and prints each alert in them on one line, with its receiver.
+
+Argument: a loopback port.
+"""
 
 import datetime
 import http.server
@@ -6,14 +9,14 @@ import json
 import sys
 
 
-def line(alert):
-    """One alert of a notification."""
+def line(receiver, alert):
+    """One alert of a notification to a receiver."""
     labels = dict(alert["labels"])
     name, severity = labels.pop("alertname", "?"), labels.pop("severity", "-")
     named = " ".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
     now = datetime.datetime.now().strftime("%H:%M:%S")
     summary = alert.get("annotations", {}).get("summary", "")
-    return f"{now} {alert['status'].upper():<8} {severity:<8} {name} {named} {summary}"
+    return f"{now} {receiver:<8} {alert['status'].upper():<8} {severity:<8} {name} {named} {summary}"
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -22,8 +25,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
-            alerts = json.loads(body)["alerts"]
-            text = "\n".join(line(alert) for alert in alerts)
+            notification = json.loads(body)
+            receiver, alerts = notification["receiver"], notification["alerts"]
+            text = "\n".join(line(receiver, alert) for alert in alerts)
         except (ValueError, KeyError, TypeError) as error:
             print(f"not a notification of Alertmanager: {error!r}", flush=True)
             self.send_error(400)

@@ -40,13 +40,14 @@ impl Drop for Stack {
     }
 }
 
-fn stack(referees: &Referees, rules: &Path) -> Stack {
+/// Starts one with the servers in `tools`.
+fn stack(tools: &Path, settings: &[(&str, &Path)]) -> Stack {
     let mut command = Command::new(here("scripts/demo-stack"));
     command
         .env("EXPORTER", PROGRAM)
-        .env("STACK_TOOLS", referees.tool("bin"))
+        .env("STACK_TOOLS", tools)
         .env("STACK_PORTS", "any")
-        .env("STACK_RULES", rules);
+        .envs(settings.iter().copied());
     Stack(Process::start(command))
 }
 
@@ -69,12 +70,9 @@ fn is_of(status: &str, line: &str) -> bool {
     line.contains(status) && line.contains(ALERT)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stalled_video_pages_once_and_resolves_once() {
-    let Some(referees) = Referees::find() else {
-        return;
-    };
-    let mut stack = stack(&referees, &here("alerts/rules"));
+/// Through the rules and the routes that we ship, but for their waits.
+async fn a_stalled_video_pages_and_resolves(tools: &Path) {
+    let mut stack = stack(tools, &[]);
     let exporter = stack.0.listening_on("exporter ");
     let emulator = stack.0.listening_on("simulate --url=");
 
@@ -95,6 +93,7 @@ async fn a_stalled_video_pages_once_and_resolves_once() {
     until_asked(stalled, || "no transcode is stalled".to_owned()).await;
     let page = stack.0.line(|line| is_of("FIRING", line));
     assert!(page.contains(r#"queue="vod-callbacks""#), "{page}");
+    assert!(page.contains(" pager "), "{page}");
 
     simulate(emulator, &["stalled-transcode", "--resolve"]);
     stack.0.line(|line| is_of("RESOLVED", line));
@@ -109,18 +108,65 @@ async fn a_stalled_video_pages_once_and_resolves_once() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stalled_video_pages_once_and_resolves_once() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    a_stalled_video_pages_and_resolves(&referees.tool("bin")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_does_so_on_newer_servers() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let newer = ["prometheus", "alertmanager"].map(|name| referees.newer(name));
+    let [Some(prometheus), Some(_)] = newer else {
+        eprintln!("skipped: no newer Prometheus and Alertmanager beside the others");
+        return;
+    };
+    a_stalled_video_pages_and_resolves(prometheus.parent().unwrap()).await;
+}
+
+/// What is printed by one that starts nothing.
+fn refusal(referees: &Referees, settings: &[(&str, &Path)]) -> Vec<String> {
+    let mut stack = stack(&referees.tool("bin"), settings);
+    let (code, printed) = stack.0.finish();
+    assert_eq!(code, Some(1), "{printed:?}");
+    printed.to_vec()
+}
+
 #[test]
 fn a_stack_without_rules_says_so_and_starts_nothing() {
     let Some(referees) = Referees::find() else {
         return;
     };
     let empty = tempfile::tempdir().unwrap();
-    let mut stack = stack(&referees, empty.path());
-    let (code, printed) = stack.0.finish();
-    assert_eq!(code, Some(1));
     let expected = format!(
         "demo-stack: error: no alert rules (*.yaml) in {}",
         empty.path().display()
     );
-    assert_eq!(printed, [expected]);
+    assert_eq!(
+        refusal(&referees, &[("STACK_RULES", empty.path())]),
+        [expected]
+    );
+}
+
+#[test]
+fn a_stack_whose_routes_have_nothing_to_replace_says_so_and_starts_nothing() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let example = std::fs::read_to_string(here("alerts/alertmanager.example.yaml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("routes.yaml");
+    for replaced in ["group_wait", "group_interval", "http://127.0.0.1:9099/"] {
+        std::fs::write(&path, example.replace(replaced, "other")).unwrap();
+        let expected = format!(
+            "demo-stack: error: {} has no {replaced}, which the demo replaces",
+            path.display()
+        );
+        assert_eq!(refusal(&referees, &[("STACK_ROUTES", &path)]), [expected]);
+    }
 }

@@ -35,12 +35,16 @@ impl Referees {
         command
     }
 
-    /// The paths of a server's tool, and of a newer one in `.tools/newer/bin` if somebody has put it there.
+    /// The paths of a server's tool, and of a newer one if there is one.
     pub(crate) fn tools(&self, name: &str) -> Vec<PathBuf> {
-        let newer = self.0.join("newer/bin").join(name);
-        let found = newer.exists().then_some(newer);
         let own = self.tool(&format!("bin/{name}"));
-        std::iter::once(own).chain(found).collect()
+        std::iter::once(own).chain(self.newer(name)).collect()
+    }
+
+    /// The path of a newer tool in `.tools/newer/bin`, if somebody has put it there.
+    pub(crate) fn newer(&self, name: &str) -> Option<PathBuf> {
+        let newer = self.0.join("newer/bin").join(name);
+        newer.exists().then_some(newer)
     }
 
     /// The path of a tool, which must be there.
