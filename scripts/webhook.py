@@ -7,6 +7,25 @@ import datetime
 import http.server
 import json
 import sys
+import threading
+import unicodedata
+
+# Notifications come in threads of their own, and print() writes a line and its end apart.
+SCREEN = threading.Lock()
+
+
+def show(*lines):
+    """Writes lines that stay lines: whatever would break or overwrite one is shown by its escape."""
+    text = "".join(f"{escaped(line)}\n" for line in lines)
+    with SCREEN:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def escaped(text):
+    """Without control characters, line and paragraph separators, and what turns the direction of writing."""
+    hidden = ("Cc", "Cf", "Zl", "Zp", "Cs")
+    return "".join(repr(one)[1:-1] if unicodedata.category(one) in hidden else one for one in text)
 
 
 def line(receiver, alert):
@@ -27,12 +46,12 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         try:
             notification = json.loads(body)
             receiver, alerts = notification["receiver"], notification["alerts"]
-            text = "\n".join(line(receiver, alert) for alert in alerts)
-        except (ValueError, KeyError, TypeError) as error:
-            print(f"not a notification of Alertmanager: {error!r}", flush=True)
+            lines = [line(receiver, alert) for alert in alerts]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            show(f"not a notification of Alertmanager: {error!r}")
             self.send_error(400)
             return
-        print(text, flush=True)
+        show(*lines)
         self.send_response(200)
         self.end_headers()
 
@@ -40,8 +59,14 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         """The notifications are the log."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """With room for many groups that notify at once."""
+
+    request_queue_size = 128
+
+
 if __name__ == "__main__":
     try:
-        http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
+        Server(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
     except KeyboardInterrupt:
         pass

@@ -16,17 +16,22 @@ mod scrape;
 #[path = "support/world.rs"]
 mod world;
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use process::Process;
 use referees::Referees;
 use scrape::Scrape;
+use serde_json::json;
 use world::until_asked;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vod-callback-exporter");
 const ALERT: &str = "VodTranscodesStalled";
+/// Of notifications at the same time.
+const SENDERS: usize = 40;
 
 /// A running stack. Ended in order also where a test fails, so that none of its servers stays behind.
 struct Stack(Process);
@@ -169,4 +174,74 @@ fn a_stack_whose_routes_have_nothing_to_replace_says_so_and_starts_nothing() {
         );
         assert_eq!(refusal(&referees, &[("STACK_ROUTES", &path)]), [expected]);
     }
+}
+
+/// The answer to a POST.
+fn post(address: SocketAddr, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST / HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_receiver_keeps_each_alert_on_its_line() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    drop(taken);
+    let mut command = Command::new(referees.tool("python/bin/python"));
+    command
+        .arg("-B")
+        .arg(here("scripts/webhook.py"))
+        .arg(address.port().to_string());
+    let mut receiver = Stack(Process::start(command));
+    let listens = async || TcpStream::connect(address).is_ok();
+    until_asked(listens, || "the receiver does not listen".to_owned()).await;
+
+    let alert = |number: usize| {
+        let labels = json!({
+            "alertname": "VodTest",
+            "number": format!("<{number}>"),
+            "queue": "one\ntwo\r\u{1b}[2K\u{2028}three",
+        });
+        let long = "so much to say ".repeat(1_000);
+        json!({"status": "firing", "labels": labels, "annotations": {"summary": long}})
+    };
+    let senders = (0..SENDERS).map(|sender| {
+        let alerts = [alert(2 * sender), alert(2 * sender + 1)];
+        let body = json!({ "alerts": alerts }).to_string();
+        thread::spawn(move || post(address, &body))
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        let answer = sender.join().unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    }
+    let answer = post(address, "[1]");
+    assert!(answer.starts_with("HTTP/1.0 400"), "{answer}");
+
+    receiver.0.terminate();
+    let (_, printed) = receiver.0.finish();
+    let (alerts, others): (Vec<_>, Vec<_>) =
+        printed.iter().partition(|line| line.contains("VodTest"));
+    assert_eq!(alerts.len(), 2 * SENDERS, "{alerts:?}");
+    for number in 0..2 * SENDERS {
+        let of_it = |line: &&&String| line.contains(&format!("<{number}>"));
+        let lines: Vec<_> = alerts.iter().filter(of_it).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0].matches("FIRING").count(), 1, "{lines:?}");
+        let shown = r#"queue="one\ntwo\r\x1b[2K\u2028three""#;
+        assert!(lines[0].contains(shown), "{lines:?}");
+        assert!(lines[0].ends_with("so much to say "), "{lines:?}");
+    }
+    assert_eq!(others.len(), 1, "{others:?}");
+    assert!(others[0].contains("not a notification"), "{others:?}");
 }

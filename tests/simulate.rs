@@ -170,3 +170,28 @@ async fn what_is_no_demo_is_told_with_the_way_to_one() {
         assert_eq!(code, 64, "{stderr}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_too_short_to_be_found_is_refused_and_others_name_their_alerts() {
+    let demo = Demo::start();
+    let url = format!("http://{}", demo.emulator);
+    let (code, stdout, stderr) = simulate(&url, &["stalled-transcode", "--seconds=149"]);
+    assert_eq!(code, 1, "{stdout}");
+    let expected = "seconds is 149; a stall is found after about 100 s, expected at least 150";
+    assert!(stderr.contains(expected), "{stderr}");
+
+    for (args, alerts) in [
+        (
+            &["stalled-transcode", "--seconds=150"][..],
+            &["VodTranscodesStalled"][..],
+        ),
+        (&["failed-transcode"], &["VodServiceFaults", "--count="]),
+        (&["poison"], &["VodPoisonMessage", "VodDeadLetters"]),
+        (&["silence"], &["VodQueueSilent", "VodCallbacksLost"]),
+    ] {
+        let printed = demo.simulate(args);
+        for alert in alerts {
+            assert!(printed.contains(alert), "{printed}");
+        }
+    }
+}

@@ -17,6 +17,16 @@ COLUMNS = 24
 
 GOOD, WARN, BAD, CALM, MUTED = "green", "orange", "red", "blue", "text"
 P50, P95 = "blue", "purple"
+# Why a body cannot be decoded. Not red: nothing is lost, since the bodies are kept.
+REASON_COLORS = {
+    "bad_base64": "yellow",
+    "not_json": "blue",
+    "not_object": "light-blue",
+    "no_event_type": "purple",
+    "foreign_envelope": "light-purple",
+    "bad_event_time": "dark-yellow",
+    "too_large": "dark-blue",
+}
 PER_MINUTE = "suffix:/min"
 SECONDS, CLOCK, SHARE, BYTES = "s", "dthms", "percentunit", "bytes"
 # All digits, and with K and M where there is no room for them.

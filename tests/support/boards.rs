@@ -66,6 +66,16 @@ pub(crate) fn queries() -> Vec<Query> {
     queries
 }
 
+/// An expression as Prometheus takes it, with all jobs and queues chosen.
+pub(crate) fn for_all(expr: &str) -> String {
+    let text = expr.replace("$job", ".+").replace("$queue", ".+");
+    let text = text
+        .replace("$__rate_interval", "30s")
+        .replace("$__range", "10m");
+    assert!(!text.contains('$'), "a variable is left: {text}");
+    text
+}
+
 // === impl Query ===
 
 impl Query {
@@ -77,11 +87,6 @@ impl Query {
 
     /// As Prometheus takes it, with all jobs and queues chosen.
     pub(crate) fn for_all(&self) -> String {
-        let text = self.text.replace("$job", ".+").replace("$queue", ".+");
-        let text = text
-            .replace("$__rate_interval", "30s")
-            .replace("$__range", "10m");
-        assert!(!text.contains('$'), "a variable is left: {text}");
-        text
+        for_all(&self.text)
     }
 }

@@ -21,12 +21,13 @@ pub(crate) struct Call {
 }
 
 const AGGREGATIONS: [&str; 5] = ["sum", "min", "max", "count", "topk"];
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "rate",
     "round",
     "increase",
     "deriv",
     "max_over_time",
+    "sort_desc",
     "histogram_quantile",
     "time",
     "and",
@@ -93,7 +94,7 @@ pub(crate) fn uses(query: &str) -> Vec<Use> {
 }
 
 fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
+    c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
 fn matcher(text: &str) -> (String, String) {

@@ -5,7 +5,9 @@ from grafana import (
     BYTES,
     COUNT,
     GOOD,
+    MUTED,
     PER_MINUTE,
+    REASON_COLORS,
     ROUGHLY,
     SECONDS,
     SHARE,
@@ -66,7 +68,7 @@ def alive():
         worst(age(highest(f"{SELF}_last_tick_timestamp_seconds"))),
         unit=SECONDS,
         steps=[GOOD, (180, WARN), (600, BAD)],
-        runbook="VodQueueUnwatched",
+        runbook="VodQueueUnreadable",
     )
 
 
@@ -145,6 +147,7 @@ def charts():
         (f"{per_minute(undecodable)} > 0", "body: {{reason}}"),
         unit=PER_MINUTE,
         bars=True,
+        colors={f"body: {reason}": color for reason, color in REASON_COLORS.items()},
         no_value=None,
     )
     refused = rate(REQUESTS, REFUSED, by="queue, code")
@@ -178,6 +181,7 @@ def instances():
             "Config",
             lowest(f"{SELF}_config_last_reload_successful", by="job, instance", queue=False),
             mappings=words(_1=("good", GOOD), _0=("refused", BAD)),
+            steps=[MUTED],
         ),
         Column("Threads", process("process_threads", by="job, instance"), decimals=0),
         Column(

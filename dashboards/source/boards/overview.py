@@ -259,8 +259,10 @@ def curves():
     good = rate(OBJECTIVE, 'result="good"', by="queue")
     yield lines(
         "Playable in time",
-        "Share of the videos that had a good stream within the objective, by queue. Only in consume.",
+        f"""Share of the videos that had a good stream within the objective, by queue. {OBJECTIVE_IS} The service level is
+        that of the alerts, where Prometheus has their rules. Only in consume.""",
         (share(good, rate(OBJECTIVE, by="queue")), "{{queue}}"),
+        ("max(vod:threshold:playable_slo{})", "service level", MUTED),
         unit=SHARE,
         most=1,
         no_value="no video was judged, or the queues are only peeked",

@@ -63,9 +63,9 @@ def board():
     board.line(
         3,
         question("How far do videos get?", "Counts of the shown time, from upload to playable."),
-        question("How long does it take?", "From upload to the first good stream; transcodes by definition."),
+        question("How long does it take?", "Until the first good stream; the slowest outputs.", w=5),
         question("Are videos stuck, and why?", "Past their deadline, and what VOD says of them."),
-        question("Why do transcodes fail?", "How many do, whose fault it is, and the error codes."),
+        question("Why do transcodes fail?", "How many do, whose fault it is, and the error codes.", w=7),
     )
     board.line(4, *arrivals(), *times(), *late(), *failures())
     board.line(9, funnel(), durations(), verdicts(), codes())
@@ -111,12 +111,15 @@ def times():
         "Half of the videos of the shown time were playable sooner. Only known in consume.",
         quantile(0.5, PLAYABLE, window=RANGE),
         unit=SECONDS,
+        decimals=0,
+        w=2,
     )
     yield stat(
         "p95",
         "19 of 20 videos of the shown time were playable sooner. Only known in consume.",
         quantile(0.95, PLAYABLE, window=RANGE),
         unit=SECONDS,
+        decimals=0,
         runbook="VodPlayableBudgetBurnsFast",
     )
 
@@ -151,6 +154,7 @@ def failures():
         unit=SHARE,
         decimals=1,
         steps=[GOOD, (0.02, WARN), (0.1, BAD)],
+        w=4,
     )
     yield stat(
         "Not source",
@@ -186,12 +190,15 @@ def funnel():
 
 
 def durations():
-    return lines(
+    slowest = quantile(0.95, STREAM, by="definition", window=RANGE)
+    return bars(
         "Transcode of a stream",
-        "From start to finish, by definition (p95).",
-        (quantile(0.95, STREAM, by="definition"), "{{definition}}"),
+        "From start to finish: the slowest of 20 streams of the shown time (p95), for the eight slowest definitions.",
+        (f"sort_desc(topk(8, {slowest}))", "{{definition}}", None),
         unit=SECONDS,
         no_value="no stream has ended",
+        place="left",
+        w=5,
     )
 
 
@@ -213,15 +220,15 @@ def codes():
     failed = increase("vod_event_failures_total", 'event_type=~".*Transcode.*|VideoAnalysisComplete"', by="error_code")
     columns = [
         Column("Error code", label="error_code"),
-        Column("Failures", f"topk(15, {failed} > 0)", decimals=0, width=80),
+        Column("Count", f"topk(15, {failed} > 0)", decimals=0, width=70),
     ]
     return table(
         "Error codes",
         "Failures of analysis and transcode in the shown time; none: VOD named no code.",
         columns,
         no_value="nothing failed",
-        w=6,
-        sort="Failures",
+        w=7,
+        sort="Count",
     )
 
 
@@ -279,10 +286,11 @@ def streams():
     )
     yield lines(
         "Streams ended",
-        "By definition, good and failed ones.",
-        (per_minute(rate(STREAMS, by="definition")), "{{definition}}"),
+        "Good and failed ones, of all definitions.",
+        (per_minute(rate(STREAMS, by="status")), "{{status}}"),
         unit=PER_MINUTE,
         stack=True,
+        colors={"success": GOOD, "fail": BAD},
         no_value="no stream has ended",
         w=12,
     )

@@ -17,8 +17,12 @@ use crate::emulator::scenario::Platform;
 pub(crate) const MAX_COUNT: u16 = 1_000;
 /// A day.
 pub(crate) const MAX_SECONDS: u32 = 86_400;
+/// A shorter stall would be over before the exporter has found it, which takes 100 s, and somebody has looked.
+const MIN_STALLED: Duration = Duration::from_secs(150);
 /// Long enough that a page comes first, short enough that it is over within 5 minutes.
 const STALLED: Duration = Duration::from_secs(200);
+/// More than a tenth of what a calm demo transcodes within half an hour.
+const PLENTY: u16 = 40;
 /// The same.
 const SILENT: Duration = Duration::from_secs(150);
 
@@ -96,7 +100,17 @@ impl Simulator {
         };
         let now = self.emulator.now();
         match request.simulation {
-            Simulation::StalledTranscode => Ok(self.stall(request.count, now, lasting(STALLED))),
+            Simulation::StalledTranscode => {
+                let lasting = lasting(STALLED);
+                if lasting < MIN_STALLED {
+                    return Err(format!(
+                        "seconds is {}; a stall is found after about 100 s, expected at least {}",
+                        lasting.as_secs(),
+                        MIN_STALLED.as_secs()
+                    ));
+                }
+                Ok(self.stall(request.count, now, lasting))
+            }
             Simulation::FailedTranscode => Ok(self.fail(request.count, now)),
             Simulation::Poison => self.poison(request.count, now),
             Simulation::Silence => Ok(self.silence(now, lasting(SILENT))),
@@ -128,7 +142,8 @@ impl Simulator {
             String::new(),
             "Within 30 s:".to_owned(),
             format!("  metric  vod_event_faults_total{{queue=\"{OWN}\",event_type=\"TranscodeComplete\",fault=\"service\"}}"),
-            "  alert   VodServiceFaults, where such failures are no longer rare".to_owned(),
+            "  alert   VodServiceFaults: in make demo-stack once 20 events of the type came within 2 minutes".to_owned(),
+            format!("          with the rules as they are when a tenth fails of 30 minutes: --count={PLENTY}"),
         ]);
         lines
     }
@@ -152,6 +167,7 @@ impl Simulator {
             format!("  metric  mns_queue_dequeue_count_max{{queue=\"{SHARED}\"}} rises, to {MAX_RECEIVE_COUNT} at most"),
             format!("  metric  mns_message_redeliveries_total{{queue=\"{SHARED}\"}} rises"),
             format!("  metric  mns_queue_empty{{queue=\"{DEAD_LETTERS}\"}} is 0: the message ends there"),
+            "  alert   VodPoisonMessage, in make demo-stack: elsewhere its threshold is higher".to_owned(),
             "  alert   VodDeadLetters, until --resolve empties that queue".to_owned(),
         ]);
         Ok(lines)
@@ -168,7 +184,11 @@ impl Simulator {
             String::new(),
             "From now on:".to_owned(),
             format!("  metric  vod_event_last_timestamp_seconds{{queue=\"{OWN}\"}} stands still"),
-            "  alert   VodQueueSilent, after the time its threshold grants".to_owned(),
+            "  alert   VodQueueSilent, after the time its threshold grants; that is 45 s in make demo-stack".to_owned(),
+            String::new(),
+            "Some minutes later, for videos whose callbacks got lost:".to_owned(),
+            format!("  metric  vod_callbacks_lost_total{{queue=\"{OWN}\"}} rises"),
+            "  alert   VodCallbacksLost, for about an hour".to_owned(),
         ]
     }
 
