@@ -218,7 +218,7 @@ async fn the_receiver_keeps_each_alert_on_its_line() {
     };
     let senders = (0..SENDERS).map(|sender| {
         let alerts = [alert(2 * sender), alert(2 * sender + 1)];
-        let body = json!({ "alerts": alerts }).to_string();
+        let body = json!({"receiver": "pager", "alerts": alerts}).to_string();
         thread::spawn(move || post(address, &body))
     });
     for sender in senders.collect::<Vec<_>>() {
