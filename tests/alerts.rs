@@ -7,6 +7,8 @@
     reason = "helpers of tests panic and print"
 )]
 
+#[path = "alerts/edges.rs"]
+mod edges;
 #[path = "alerts/lint.rs"]
 mod lint;
 #[path = "alerts/proof.rs"]

@@ -28,7 +28,7 @@ fn alerts() -> Vec<Rule> {
 }
 
 /// The family of a series; a histogram is named by its parts only.
-fn family(name: &str) -> Option<&'static Family> {
+pub(crate) fn family(name: &str) -> Option<&'static Family> {
     let part = ["_bucket", "_count", "_sum"]
         .iter()
         .find_map(|suffix| catalogue::find(name.strip_suffix(suffix)?))

@@ -250,11 +250,12 @@ fn is(minute: u32, expr: &str, value: f64) -> Value {
 /// Holds cases against the rules that these alerts need, or against all.
 fn judge(referees: &Referees, alerts: Option<&str>, thresholds: &[(&str, &str)], cases: &[Case]) {
     let mut rules = rules::needed_by(alerts);
-    for (threshold, expr) in thresholds {
-        let name = format!("vod:threshold:{threshold}");
-        let rule = rules.iter_mut().find(|rule| rule.name == name).unwrap();
-        rule.source["expr"] = (*expr).into();
-    }
+    set_thresholds(
+        &mut rules,
+        thresholds
+            .iter()
+            .map(|(name, expr)| (*name, (*expr).to_owned())),
+    );
     let wanted: BTreeSet<String> = rules
         .iter()
         .flat_map(|rule| rules::names(&rule.expr).selectors)
@@ -273,6 +274,18 @@ fn judge(referees: &Referees, alerts: Option<&str>, thresholds: &[(&str, &str)],
         &rules::as_file(&rules),
         &tests.collect::<Vec<_>>(),
     );
+}
+
+/// Replaces the expressions of thresholds.
+pub(crate) fn set_thresholds<'a>(
+    rules: &mut [Rule],
+    thresholds: impl IntoIterator<Item = (&'a str, String)>,
+) {
+    for (threshold, expr) in thresholds {
+        let name = format!("vod:threshold:{threshold}");
+        let rule = rules.iter_mut().find(|rule| rule.name == name).unwrap();
+        rule.source["expr"] = expr.into();
+    }
 }
 
 /// Runs promtool's unit tests against a file of rules.

@@ -120,7 +120,7 @@ fn labelled(series: &str, instance: &str) -> String {
 }
 
 /// promtool's shorthand: `1+0x3` is four times 1.
-fn notation(values: &[Option<f64>]) -> String {
+pub(crate) fn notation(values: &[Option<f64>]) -> String {
     let mut words = Vec::new();
     let mut rest = values;
     let mut before = None;
