@@ -1047,9 +1047,17 @@ fn faults() -> Vec<Case> {
         ]);
         for status in ["none", "other"] {
             let series = format!("vod_events_total {EVENT} status={status}");
-            let scene = || failing(own, 9.0, 18.0).jumps(&series, 60, 100.0);
-            cases.push(new(&format!("status {status}"), scene()).never());
-            cases.push(new(&format!("status {status}, peeked"), scene().peeked()).never());
+            let few = failing(own, 9.0, 18.0).jumps(&series, 60, 10.0);
+            let many = failing(own, 15.0, 30.0).jumps(&series, 60, 1000.0);
+            for (how, few, many) in [
+                ("", few.clone(), many.clone()),
+                (", peeked", few.peeked(), many.peeked()),
+            ] {
+                cases.extend([
+                    new(&format!("{status} is no traffic{how}"), few).never(),
+                    new(&format!("{status} is no success{how}"), many).fires(&[&labels]),
+                ]);
+            }
         }
     }
     cases
@@ -1071,10 +1079,20 @@ fn heard(scene: Scene) -> Scene {
     scene.until(at + 15).with(LAST, &parts)
 }
 
+/// The process starts anew without its state, an hour before the end.
+fn forgotten(scene: Scene) -> Scene {
+    let at = scene.minutes - 60;
+    let since = "vod_queue_watched_since_timestamp_seconds";
+    scene
+        .with(LAST, &[(at, Gone)])
+        .with(since, &[(at, Is(f64::from(at * 60)))])
+}
+
 cases! {
     silence:
     "VodQueueSilent" "one of two queues", silent().beside("second") => fires(&[VOD]);
     "VodQueueSilent" "an event is evidence", heard(silent()) => at(silent().minutes, &[VOD]), fires(&[]);
+    "VodQueueSilent" "the last event is forgotten", forgotten(silent()) => fires(&[VOD]);
     "VodQueueSilent" "busy at another hour",
         quiet(7560.0, 0.0, DAY).jumps(&format!("vod_events_total {EVENT} status=success"), 90, 100.0) => never();
     "VodQueueSilent" "view incomplete", unseen(silent()) => never();
@@ -1108,8 +1126,14 @@ fn backlogs() -> Vec<Case> {
             new("dead letters", scene.of_dead_letters()).never(),
         ]);
     }
+    let unaware = format!("{PROGRESS} instance=b");
     let taken = waiting(3600.0, 5).with(PROGRESS, &CLOCK);
-    cases.push(Case::new("VodBacklogStuck", "somebody takes messages", taken).never());
+    let seen_by_one = taken.clone().twice().with(&unaware, &[(0, Is(0.0))]);
+    let new = |name: &str, scene: Scene| Case::new("VodBacklogStuck", name, scene);
+    cases.extend([
+        new("somebody takes messages", taken).never(),
+        new("one of two replicas sees it", seen_by_one).never(),
+    ]);
     cases
 }
 
