@@ -17,7 +17,7 @@ use vod_callback_exporter::ledger::listing::{Listing, Page};
 use vod_callback_exporter::ledger::snapshot::Role;
 use vod_callback_exporter::ledger::{
     Changes, Judgement, Ledger, MessageKey, Mode, Peeked, QueueIdentity, QueueIndex, QueueSettings,
-    Reading, Record, Snapshot, Stage, Verdict,
+    Reading, Record, Snapshot, Stage, Verdict, store,
 };
 use vod_callback_exporter::metrics::Metrics;
 use vod_callback_exporter::recorder::sightings;
@@ -224,9 +224,13 @@ impl Sim {
         self.instance = if self.instance == "a" { "b" } else { "c" };
         self.metrics = Arc::new(Metrics::new().unwrap());
         self.serve();
-        if !self.durable {
-            lock(&self.state).ledger = Ledger::new(1 << 20);
-        }
+        let mut told = lock(&self.state);
+        told.ledger = if self.durable {
+            reread(&told.ledger)
+        } else {
+            Ledger::new(1 << 20)
+        };
+        drop(told);
         self.apply(&Record::Started {
             quarantine_bytes: 1 << 20,
         });
@@ -473,6 +477,19 @@ impl Drop for Sim {
 fn sample(line: &str) -> (String, f64) {
     let (series, value) = line.rsplit_once(' ').expect("a sample has a value");
     (series.to_owned(), value.parse().expect("which is a number"))
+}
+
+/// The ledger as the next process finds it on disk.
+fn reread(ledger: &Ledger) -> Ledger {
+    let folder = tempfile::TempDir::new().unwrap();
+    let options = store::StateOptions {
+        path: folder.path().to_owned(),
+        reset: false,
+    };
+    let open = || store::open(&options, 1 << 20, START).unwrap();
+    let encoded = store::encode(ledger).unwrap();
+    open().store.checkpoint(&encoded).unwrap();
+    open().ledger
 }
 
 fn lock(state: &Mutex<Told>) -> MutexGuard<'_, Told> {
