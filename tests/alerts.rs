@@ -21,6 +21,8 @@ mod referees;
 mod rules;
 #[path = "alerts/series.rs"]
 mod series;
+#[path = "alerts/sight.rs"]
+mod sight;
 #[path = "alerts/sim.rs"]
 mod sim;
 #[path = "alerts/special.rs"]

@@ -1255,7 +1255,7 @@ fn judge(promtools: &[PathBuf], sheets: &[Vec<Case>]) -> Vec<Vec<String>> {
         }
         for ((alert, every, _), cases) in files {
             let path = |what: &str| folder.path().join(format!("{}.{what}.yaml", tests.len()));
-            let mut rules = rules::needed_by(Some(alert));
+            let mut rules = rules::needed_by(&[alert]);
             let thresholds = cases[0].thresholds.iter().copied();
             set_thresholds(
                 &mut rules,

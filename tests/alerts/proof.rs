@@ -13,9 +13,11 @@ use super::series::Timeline;
 use super::world::{Fate, World};
 
 /// The exporter's tick, a scrape and an evaluation, a minute each.
-const PIPELINE: u32 = 3;
+pub(crate) const PIPELINE: u32 = 3;
 /// What failed scrapes may add.
 const SLACK: u32 = 2;
+/// An alert that fires so long before its promise compares with another threshold, or has lost its `for`.
+const EARLY: u32 = 6;
 /// For how long an alert must then hold.
 const HOLDS: u32 = 75;
 /// When a restart, a gap or blindness comes, after the alert should have fired.
@@ -36,8 +38,8 @@ pub(crate) struct Row {
     pub(crate) ends: Option<(World, u32)>,
     /// The exact description of an alert that fires, where it tells no number that varies.
     pub(crate) description: Option<&'static str>,
-    /// Its labels beside severity and queue.
-    pub(crate) labels: &'static [(&'static str, &'static str)],
+    /// Labels beside its name and severity, of each alert that fires.
+    pub(crate) labels: &'static [&'static [(&'static str, &'static str)]],
     /// Thresholds that are not as in the file, and their expressions.
     pub(crate) thresholds: &'static [(&'static str, &'static str)],
     /// Variants that make no sense for this alert, and why.
@@ -53,6 +55,9 @@ pub(crate) enum Variant {
     Unreadable,
     Vanished,
 }
+
+/// What fits an alert, and the minute from which on it fires.
+pub(crate) type Since<'a> = (&'a str, u32);
 
 /// What promtool is to find about one alert in one timeline.
 struct Case {
@@ -75,6 +80,7 @@ pub(crate) async fn prove(row: Row) {
     let rule = rules.iter().find(|rule| rule.name == row.alert).unwrap();
     let promised = row.fires.calm + promise(&row, rule);
     let minutes = promise(&row, rule) + LATER + HOLDS;
+    let early = row.fires.calm.max(promised - EARLY);
     let later = promised + SLACK + LATER;
     let mode = row.fires.mode;
     let live = async |fate: Fate| {
@@ -83,15 +89,10 @@ pub(crate) async fn prove(row: Row) {
     };
     let plain = live(Fate::default()).await;
     let end = row.fires.calm + minutes - 1;
-    let case = |name: &str, timeline: &Timeline, slack: u32| {
-        fires(
-            row.alert,
-            name,
-            timeline,
-            [row.fires.calm, promised + slack, end],
-        )
+    let case = |name: &str, timeline: &Timeline, from: u32, slack: u32| {
+        fires(row.alert, name, timeline, [from, promised + slack, end])
     };
-    let mut cases = vec![case("fires", &plain, 0)];
+    let mut cases = vec![case("fires", &plain, early, 0)];
     let skipped = |variant| row.without.iter().any(|(skipped, _)| *skipped == variant);
     for variant in [
         Variant::FailedScrapes,
@@ -125,28 +126,15 @@ pub(crate) async fn prove(row: Row) {
                 .await
             }
         };
-        cases.push(case(&format!("{variant:?}"), &timeline, SLACK));
+        cases.push(case(
+            &format!("{variant:?}"),
+            &timeline,
+            row.fires.calm,
+            SLACK,
+        ));
     }
-    if let Some(description) = row.description {
-        let mut labels = json!({"severity": rule.severity, "queue": "vod"});
-        for (name, value) in row.labels {
-            labels[name] = (*value).into();
-        }
-        let alert = json!({
-            "eval_time": format!("{promised}m"),
-            "alertname": row.alert,
-            "exp_alerts": [{
-                "exp_labels": labels,
-                "exp_annotations": {
-                    "summary": rule.annotation("summary"),
-                    "description": description,
-                    "runbook_url": rule.annotation("runbook_url"),
-                    "dashboard_url": rule.annotation("dashboard_url").replace("{{ $labels.queue }}", "vod"),
-                },
-            }],
-        });
-        cases[0].alerts.push(alert);
-    }
+    cases[0].tests.push(labels(&row, rule, promised));
+    cases[0].alerts.extend(described(&row, rule, promised));
     for (name, world) in &row.silent {
         let mut sim = world.live(row.silent_minutes, Fate::default()).await;
         let timeline = Timeline::new(std::mem::take(&mut sim.scrapes), world.mode);
@@ -162,12 +150,13 @@ pub(crate) async fn prove(row: Row) {
         let timeline = Timeline::new(std::mem::take(&mut sim.scrapes), world.mode);
         cases.push(ends(row.alert, &timeline, world.calm + minutes));
     }
-    judge(&referees, Some(row.alert), row.thresholds, &cases);
+    judge(&referees, &[row.alert], row.thresholds, &cases);
 }
 
-/// Holds that no alert fires that fits `matcher`.
+/// Holds that no alert fires that fits `matcher`; of all rules, or of those that these alerts need.
 pub(crate) fn judge_silent(
     referees: &Referees,
+    needed: &[&str],
     matcher: &str,
     timelines: &[(String, Timeline, u32)],
 ) {
@@ -175,10 +164,61 @@ pub(crate) fn judge_silent(
         .iter()
         .map(|(name, timeline, end)| silent(matcher, name, timeline, *end))
         .collect();
-    judge(referees, None, &[], &cases);
+    judge(referees, needed, &[], &cases);
 }
 
-/// Not before the trouble, within the promise, and from then on until the end.
+/// Holds that an alert begins once and never again.
+pub(crate) fn judge_begins_once(referees: &Referees, alert: &str, timeline: Timeline, end: u32) {
+    let firing = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
+    let tests = vec![is(
+        end,
+        &format!(
+            "sum(count_over_time(({firing} unless {firing} offset 1m)[{end}m:1m])) or vector(0) # beginnings"
+        ),
+        1.0,
+    )];
+    let case = Case {
+        timeline,
+        tests,
+        alerts: Vec::new(),
+    };
+    judge(referees, &[alert], &[], &[case]);
+}
+
+/// Holds that alerts that fit a matcher fire without a break from a minute until the end.
+pub(crate) fn judge_steady(
+    referees: &Referees,
+    needed: &[&str],
+    end: u32,
+    timelines: Vec<(&str, Timeline, [Since<'_>; 2])>,
+) {
+    let cases: Vec<Case> = timelines
+        .into_iter()
+        .map(|(name, timeline, alerts)| Case {
+            timeline,
+            tests: alerts
+                .iter()
+                .map(|(matcher, by)| steady(matcher, name, *by, end))
+                .collect(),
+            alerts: Vec::new(),
+        })
+        .collect();
+    judge(referees, needed, &[], &cases);
+}
+
+fn steady(matcher: &str, name: &str, by: u32, end: u32) -> Value {
+    // Half a minute more than that, since newer versions leave out the left end.
+    is(
+        end,
+        &format!(
+            "max(count_over_time(ALERTS{{{matcher},alertstate=\"firing\"}}[{}s])) or vector(0) # {name}, steady",
+            (end - by) * 60 + 30
+        ),
+        f64::from(end - by + 1),
+    )
+}
+
+/// Not before the trouble nor far too early, within the promise, and from then on until the end.
 fn fires(alert: &str, name: &str, timeline: &Timeline, [from, by, end]: [u32; 3]) -> Case {
     let firing = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
     Case {
@@ -186,7 +226,7 @@ fn fires(alert: &str, name: &str, timeline: &Timeline, [from, by, end]: [u32; 3]
         tests: vec![
             is(
                 from,
-                &format!("count(count_over_time({firing}[{from}m])) or vector(0) # {name}, before"),
+                &format!("count(count_over_time({firing}[{from}m])) or vector(0) # {name}, early"),
                 0.0,
             ),
             is(
@@ -194,18 +234,56 @@ fn fires(alert: &str, name: &str, timeline: &Timeline, [from, by, end]: [u32; 3]
                 &format!("count({firing}) > bool 0 or vector(0) # {name}, in time"),
                 1.0,
             ),
-            // Half a minute more than that, since newer versions leave out the left end.
-            is(
-                end,
-                &format!(
-                    "max(count_over_time({firing}[{}s])) or vector(0) # {name}, steady",
-                    (end - by) * 60 + 30
-                ),
-                f64::from(end - by + 1),
-            ),
+            steady(&format!("alertname=\"{alert}\""), name, by, end),
         ],
         alerts: Vec::new(),
     }
+}
+
+/// The one alert of a row that has a description, in full.
+fn described(row: &Row, rule: &Rule, minute: u32) -> Option<Value> {
+    let description = row.description?;
+    let [of_it] = row.labels else {
+        panic!("one alert has one description");
+    };
+    let mut labels = json!({"severity": rule.severity});
+    for (name, value) in *of_it {
+        labels[name] = (*value).into();
+    }
+    Some(json!({
+        "eval_time": format!("{minute}m"),
+        "alertname": row.alert,
+        "exp_alerts": [{
+            "exp_labels": labels,
+            "exp_annotations": {
+                "summary": rule.annotation("summary"),
+                "description": description,
+                "runbook_url": rule.annotation("runbook_url"),
+                "dashboard_url": rule.annotation("dashboard_url").replace("{{ $labels.queue }}", "vod"),
+            },
+        }],
+    }))
+}
+
+/// What fires has these labels and no others.
+fn labels(row: &Row, rule: &Rule, minute: u32) -> Value {
+    let samples = row.labels.iter().map(|labels| {
+        let own = [("alertname", row.alert), ("severity", &rule.severity)];
+        let labels: Vec<String> = own
+            .iter()
+            .chain(*labels)
+            .map(|(name, value)| format!("{name}={value:?}"))
+            .collect();
+        json!({"labels": format!("{{{}}}", labels.join(",")), "value": 1})
+    });
+    json!({
+        "expr": format!(
+            "sum without (alertstate) (ALERTS{{alertname=\"{}\",alertstate=\"firing\"}}) # labels",
+            row.alert
+        ),
+        "eval_time": format!("{minute}m"),
+        "exp_samples": samples.collect::<Vec<_>>(),
+    })
 }
 
 /// Fired, and no longer.
@@ -248,7 +326,7 @@ fn is(minute: u32, expr: &str, value: f64) -> Value {
 }
 
 /// Holds cases against the rules that these alerts need, or against all.
-fn judge(referees: &Referees, alerts: Option<&str>, thresholds: &[(&str, &str)], cases: &[Case]) {
+fn judge(referees: &Referees, alerts: &[&str], thresholds: &[(&str, &str)], cases: &[Case]) {
     let mut rules = rules::needed_by(alerts);
     set_thresholds(
         &mut rules,
@@ -264,7 +342,7 @@ fn judge(referees: &Referees, alerts: Option<&str>, thresholds: &[(&str, &str)],
     let tests = cases.iter().map(|case| {
         json!({
             "interval": "1m",
-            "input_series": case.timeline.input(|name| wanted.contains(name)),
+            "input_series": case.timeline.input(&|name: &str| wanted.contains(name)),
             "promql_expr_test": case.tests,
             "alert_rule_test": case.alerts,
         })

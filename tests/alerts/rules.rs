@@ -69,13 +69,13 @@ pub(crate) fn all() -> Vec<Rule> {
     rules
 }
 
-/// The rules that an alert needs, in the order of the files; all rules if none is named.
-pub(crate) fn needed_by(alert: Option<&str>) -> Vec<Rule> {
+/// The rules that alerts need, in the order of the files; all rules if none is named.
+pub(crate) fn needed_by(alerts: &[&str]) -> Vec<Rule> {
     let all = all();
-    let Some(alert) = alert else {
+    if alerts.is_empty() {
         return all;
-    };
-    let mut needed = BTreeSet::from([alert.to_owned()]);
+    }
+    let mut needed: BTreeSet<String> = alerts.iter().map(ToString::to_string).collect();
     loop {
         let before = needed.len();
         for rule in all

@@ -15,6 +15,8 @@ pub(crate) struct Timeline {
     mode: Mode,
     /// Whether a second replica reports the same queue.
     replicated: bool,
+    /// What another exporter tells, of another queue.
+    other: Option<Box<Self>>,
 }
 
 // === impl Timeline ===
@@ -25,6 +27,7 @@ impl Timeline {
             scrapes,
             mode,
             replicated: false,
+            other: None,
         }
     }
 
@@ -52,6 +55,19 @@ impl Timeline {
         self
     }
 
+    /// Goes on for so long without a target.
+    pub(crate) fn followed_by_nothing(mut self, minutes: u32) -> Self {
+        let nothing = std::iter::repeat_n(("a", None), minutes as usize);
+        self.scrapes.extend(nothing);
+        self
+    }
+
+    /// Another exporter goes on beside this one, with another queue.
+    pub(crate) fn beside(mut self, other: Self) -> Self {
+        self.other = Some(Box::new(other));
+        self
+    }
+
     /// Two exporters report the queue: those that consume share what is counted, those that peek see the same.
     pub(crate) fn replicated(mut self) -> Self {
         self.replicated = true;
@@ -59,7 +75,7 @@ impl Timeline {
     }
 
     /// As `input_series`: a failed scrape and a series that ends leave a stale marker.
-    pub(crate) fn input(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Value> {
+    pub(crate) fn input(&self, is_wanted: &impl Fn(&str) -> bool) -> Vec<Value> {
         let mut all: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
         for (minute, (instance, scrape)) in self.scrapes.iter().enumerate() {
             for (series, value) in scrape.iter().flatten() {
@@ -82,12 +98,18 @@ impl Timeline {
             }
         }
         let minutes = self.scrapes.len();
-        all.into_iter()
-            .map(|(series, mut values)| {
-                values.resize(minutes, None);
-                json!({"series": series, "values": notation(&values)})
-            })
-            .collect()
+        let own = all.into_iter().map(|(series, mut values)| {
+            values.resize(minutes, None);
+            json!({"series": series, "values": notation(&values)})
+        });
+        let mut input: Vec<Value> = own.collect();
+        for mut series in self.other.iter().flat_map(|other| other.input(is_wanted)) {
+            let named = series["series"].as_str().unwrap_or_default();
+            let named = named.replace("queue=\"vod\"", "queue=\"other\"");
+            series["series"] = named.replace("instance=\"", "instance=\"other-").into();
+            input.push(series);
+        }
+        input
     }
 
     /// Whether replicas divide it among themselves rather than all report the whole.

@@ -17,7 +17,7 @@ use vod_callback_exporter::ledger::listing::{Listing, Page};
 use vod_callback_exporter::ledger::snapshot::Role;
 use vod_callback_exporter::ledger::{
     Changes, Judgement, Ledger, MessageKey, Mode, Peeked, QueueIdentity, QueueIndex, QueueSettings,
-    Reading, Record, Snapshot, Stage, Verdict,
+    Reading, Record, Snapshot, Stage, Verdict, store,
 };
 use vod_callback_exporter::metrics::Metrics;
 use vod_callback_exporter::recorder::sightings;
@@ -34,6 +34,8 @@ const QUEUE: QueueIndex = QueueIndex(0);
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// A stall is one that three looks, two minutes apart, have shown no progress of.
 const LOOKS: Duration = Duration::from_mins(6);
+/// Minutes between two sweeps of VOD's videos.
+const SURVEY: u32 = 5;
 /// Messages a tick looks at.
 const SAMPLE: usize = 48;
 
@@ -80,6 +82,8 @@ pub(crate) struct Sim {
     pub(crate) strangers: u32,
     /// What VOD says of videos that do not end.
     pub(crate) vod_says: Verdict,
+    /// VOD's API refuses every call.
+    pub(crate) vod_refuses: bool,
     /// When the credentials end.
     pub(crate) expires: Option<UnixMillis>,
     pub(crate) durable: bool,
@@ -144,6 +148,7 @@ impl Sim {
             counters_retired: false,
             strangers: 0,
             vod_says: Verdict::Stalled,
+            vod_refuses: false,
             expires: None,
             durable: true,
             alerts_sent: Sent::Ok,
@@ -164,6 +169,12 @@ impl Sim {
         let at = self.now;
         self.apply(&Record::Closed { queue: QUEUE, at });
         self.frozen = true;
+    }
+
+    /// Watches the queue again.
+    pub(crate) fn watch_queue(&mut self) {
+        self.frozen = false;
+        self.reopen();
     }
 
     /// Adds a platform that goes on beside the calm one.
@@ -224,9 +235,13 @@ impl Sim {
         self.instance = if self.instance == "a" { "b" } else { "c" };
         self.metrics = Arc::new(Metrics::new().unwrap());
         self.serve();
-        if !self.durable {
-            lock(&self.state).ledger = Ledger::new(1 << 20);
-        }
+        let mut told = lock(&self.state);
+        told.ledger = if self.durable {
+            reread(&told.ledger)
+        } else {
+            Ledger::new(1 << 20)
+        };
+        drop(told);
         self.apply(&Record::Started {
             quarantine_bytes: 1 << 20,
         });
@@ -408,6 +423,14 @@ impl Sim {
         if !self.settings.transcodes.reconciled {
             return;
         }
+        let code = if self.vod_refuses {
+            "access_denied"
+        } else {
+            "ok"
+        };
+        if self.minute.is_multiple_of(SURVEY) {
+            self.metrics.vod_called("GetVideoList", code);
+        }
         let truth: HashMap<&str, State> = self
             .platforms
             .iter()
@@ -415,8 +438,12 @@ impl Sim {
             .map(|video| (video.id.as_str(), video.state))
             .collect();
         let overdue: Vec<_> = lock(&self.state).ledger.overdue(QUEUE).collect();
+        if !overdue.is_empty() {
+            self.metrics.vod_called("GetTranscodeSummary", code);
+        }
         let judgements = overdue.into_iter().filter_map(|overdue| {
             let verdict = match truth.get(&*overdue.media.to_string())? {
+                _ if self.vod_refuses => Verdict::Unknown,
                 State::Transcoding => Verdict::Slow,
                 State::Stalled if self.now.since(overdue.since) < LOOKS => Verdict::Slow,
                 State::Stalled => self.vod_says,
@@ -473,6 +500,19 @@ impl Drop for Sim {
 fn sample(line: &str) -> (String, f64) {
     let (series, value) = line.rsplit_once(' ').expect("a sample has a value");
     (series.to_owned(), value.parse().expect("which is a number"))
+}
+
+/// The ledger as the next process finds it on disk.
+fn reread(ledger: &Ledger) -> Ledger {
+    let folder = tempfile::TempDir::new().unwrap();
+    let options = store::StateOptions {
+        path: folder.path().to_owned(),
+        reset: false,
+    };
+    let open = || store::open(&options, 1 << 20, START).unwrap();
+    let encoded = store::encode(ledger).unwrap();
+    open().store.checkpoint(&encoded).unwrap();
+    open().ledger
 }
 
 fn lock(state: &Mutex<Told>) -> MutexGuard<'_, Told> {

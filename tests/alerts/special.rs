@@ -3,10 +3,11 @@
 use serde_json::json;
 use vod_callback_exporter::ledger::Mode;
 
-use super::proof::{judge_silent, promtool, promtool_test};
+use super::proof::{judge_begins_once, judge_silent, promtool, promtool_test};
 use super::referees::Referees;
 use super::rules;
 use super::series::Timeline;
+use super::table;
 use super::world::{Fate, World};
 
 /// Tested here.
@@ -46,7 +47,7 @@ async fn nothing_fires_in_the_healthy_world() {
             timelines.push((format!("{mode:?}, {name}"), timeline, end));
         }
     }
-    judge_silent(&referees, "alertname!=\"VodDeadMan\"", &timelines);
+    judge_silent(&referees, &[], "alertname!=\"VodDeadMan\"", &timelines);
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn the_dead_man_always_fires() {
         "input_series": [],
         "promql_expr_test": [fires("1m"), fires("1d")],
     });
-    let file = rules::as_file(&rules::needed_by(Some("VodDeadMan")));
+    let file = rules::as_file(&rules::needed_by(&["VodDeadMan"]));
     promtool_test(&referees, &file, &[tests]);
 }
 
@@ -75,7 +76,7 @@ fn each_missing_threshold_is_told() {
     let Some(referees) = Referees::find() else {
         return;
     };
-    let rules = rules::needed_by(Some("VodThresholdMissing"));
+    let rules = rules::needed_by(&["VodThresholdMissing"]);
     let (alert, thresholds): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| rule.is_alert);
     let fires = |at: &str, missing: &[&str]| {
         json!({
@@ -95,23 +96,43 @@ fn each_missing_threshold_is_told() {
     let [first, rest @ ..] = thresholds.as_slice() else {
         panic!("no thresholds");
     };
-    // All there, all gone, one gone.
-    for (there, missing) in [
-        (thresholds.clone(), vec![]),
-        (vec![], names.clone()),
+    let first_one = vec![first.name.strip_prefix("vod:threshold:").unwrap()];
+    let another =
+        |name: &str| json!({"series": format!("{name}{{cluster=\"b\"}}"), "values": "1+0x60"});
+    // All there, all gone, one gone, one there twice, all there twice.
+    for (there, others, missing) in [
+        (thresholds.clone(), vec![], vec![]),
+        (vec![], vec![], names.clone()),
+        (rest.to_vec(), vec![], first_one.clone()),
+        (thresholds.clone(), vec![another(&first.name)], first_one),
         (
-            rest.to_vec(),
-            vec![first.name.strip_prefix("vod:threshold:").unwrap()],
+            thresholds.clone(),
+            thresholds.iter().map(|rule| another(&rule.name)).collect(),
+            names.clone(),
         ),
     ] {
         let rules: Vec<_> = there.iter().chain(&alert).cloned().collect();
         let tests = json!({
             "interval": "1m",
-            "input_series": [],
+            "input_series": others,
             "promql_expr_test": [fires("9m", &[]), fires("11m", &missing), fires("1h", &missing)],
         });
         promtool_test(&referees, &rules::as_file(&rules), &[tests]);
     }
+}
+
+/// Shares around the threshold, of few videos: 1.6 times what the longer pair asks for.
+#[tokio::test]
+async fn a_burning_budget_pages_once() {
+    const MINUTES: u32 = 15 * 60;
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let world = table::trickle(|sim| sim.add(table::crawling(0.1)));
+    let mut sim = world.live(MINUTES, Fate::default()).await;
+    let timeline = Timeline::new(std::mem::take(&mut sim.scrapes), world.mode);
+    let end = world.calm + MINUTES - 1;
+    judge_begins_once(&referees, "VodPlayableBudgetBurnsFast", timeline, end);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn row(alert: &'static str, tells_after: u32, fires: World) -> Row {
         silent_minutes: tells_after + 30,
         ends: None,
         description: None,
-        labels: &[],
+        labels: &[&[("queue", "vod")]],
         thresholds: &[],
         without: &[],
     }
@@ -56,6 +56,54 @@ fn peeked(trouble: fn(&mut Sim)) -> World {
         ..consumed(trouble)
     }
 }
+
+/// VOD's API refuses, and stalls are nowhere to be seen.
+fn refused(world: World) -> World {
+    World {
+        minute: |sim, _| sim.vod_refuses = true,
+        ..world
+    }
+}
+
+const SERVICE: &[&[(&str, &str)]] = &[
+    &[
+        ("queue", "vod"),
+        ("event_type", "StreamTranscodeComplete"),
+        ("fault", "service"),
+    ],
+    &[
+        ("queue", "vod"),
+        ("event_type", "TranscodeComplete"),
+        ("fault", "service"),
+    ],
+];
+const CONFIG: &[&[(&str, &str)]] = &[
+    &[
+        ("queue", "vod"),
+        ("event_type", "StreamTranscodeComplete"),
+        ("fault", "config"),
+    ],
+    &[
+        ("queue", "vod"),
+        ("event_type", "TranscodeComplete"),
+        ("fault", "config"),
+    ],
+];
+const OTHER: &[&[(&str, &str)]] = &[
+    &[
+        ("queue", "vod"),
+        ("event_type", "StreamTranscodeComplete"),
+        ("fault", "other"),
+    ],
+    &[
+        ("queue", "vod"),
+        ("event_type", "TranscodeComplete"),
+        ("fault", "other"),
+    ],
+];
+const SUMMARIES: &[&[(&str, &str)]] =
+    &[&[("job", "exporter"), ("operation", "GetTranscodeSummary")]];
+const SWEEPS: &[&[(&str, &str)]] = &[&[("job", "exporter"), ("operation", "GetVideoList")]];
 
 /// So many uploads a minute, none of which goes well.
 fn bad(per_minute: f64, change: impl FnOnce(&mut Settings)) -> Settings {
@@ -87,10 +135,24 @@ fn stalling(per_minute: f64) -> Settings {
 }
 
 /// Nothing of them is playable for hours.
-fn crawling(per_minute: f64) -> Settings {
+pub(crate) fn crawling(per_minute: f64) -> Settings {
     bad(per_minute, |settings| {
         settings.queue_wait = Duration::from_hours(5);
     })
+}
+
+/// One video a minute beside what the trouble adds.
+pub(crate) fn trickle(trouble: fn(&mut Sim)) -> World {
+    World {
+        platform: Settings {
+            failure_share: 0.0,
+            reordered_share: 0.0,
+            deleted_share: 0.0,
+            ..calm(0.9)
+        },
+        calm: 120,
+        ..consumed(trouble)
+    }
 }
 
 fn losing(per_minute: f64) -> Settings {
@@ -136,7 +198,7 @@ table! {
             minute: |sim, minute| if minute == 45 { sim.vod_says = Verdict::Deleted },
             ..consumed(|sim| sim.add(stalling(0.6)))
         }, 80)),
-            ..row("VodTranscodesStalled", 28, consumed(|sim| sim.add(stalling(0.6))))
+            ..row("VodTranscodesStalled", 25, consumed(|sim| sim.add(stalling(0.6))))
     };
     service_faults: Row {
         silent: vec![
@@ -152,12 +214,16 @@ table! {
             minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
             ..consumed(|sim| sim.add(failing(2.0, "InternalError")))
         }, 70)),
-            ..row("VodServiceFaults", 10, consumed(|sim| sim.add(failing(2.0, "InternalError"))))
+            labels: SERVICE,
+        ..row("VodServiceFaults", 4, consumed(|sim| sim.add(failing(2.0, "InternalError"))))
     };
-    service_faults_peeked: row("VodServiceFaults", 20, peeked(|sim| {
-        sim.worker = Worker::Behind(MINUTE * 2);
-        sim.add(failing(2.0, "InternalError"));
-    }));
+    service_faults_peeked: Row {
+        labels: SERVICE,
+        ..row("VodServiceFaults", 2, peeked(|sim| {
+            sim.worker = Worker::Behind(MINUTE * 2);
+            sim.add(failing(2.0, "InternalError"));
+        }))
+    };
     config_faults: Row {
         silent: vec![
             ("a few", consumed(|sim| sim.add(failing(0.06, "InvalidParameter.TemplateNotFound")))),
@@ -168,20 +234,30 @@ table! {
             minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
             ..consumed(|sim| sim.add(failing(2.0, "InvalidParameter.TemplateNotFound")))
         }, 70)),
-            ..row("VodConfigFaults", 10, consumed(|sim| sim.add(failing(2.0, "InvalidParameter.TemplateNotFound"))))
+            labels: CONFIG,
+        ..row("VodConfigFaults", 4, consumed(|sim| sim.add(failing(2.0, "InvalidParameter.TemplateNotFound"))))
     };
     other_faults: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
+            ..consumed(|sim| sim.add(failing(3.0, "Unheard.Of")))
+        }, 70)),
         silent: vec![
             ("some", consumed(|sim| sim.add(failing(0.25, "Unheard.Of")))),
             // VOD tells no code for some of them.
             ("broken files", consumed(|sim| sim.add(broken(1.0)))),
         ],
-        ..row("VodOtherFaults", 20, consumed(|sim| sim.add(failing(3.0, "Unheard.Of"))))
+        labels: OTHER,
+        ..row("VodOtherFaults", 10, consumed(|sim| sim.add(failing(3.0, "Unheard.Of"))))
     };
     // The first upload within 4 minutes, the deadline 18 later.
     callbacks_lost: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
+            ..consumed(|sim| sim.add(losing(0.6)))
+        }, 140)),
         silent: vec![("never finished", consumed(|sim| sim.add(stalling(0.6))))],
-        ..row("VodCallbacksLost", 23, consumed(|sim| sim.add(losing(0.6))))
+        ..row("VodCallbacksLost", 19, consumed(|sim| sim.add(losing(0.6))))
     };
     transcodes_abandoned: {
         let abandoning = |hours, trouble| World {
@@ -196,7 +272,7 @@ table! {
                 ("not that old", abandoning(4, |sim| sim.add(stalling(0.6)))),
                 ("closed before", abandoning(2, |sim| sim.add(losing(0.6)))),
             ],
-            ..row("VodTranscodesAbandoned", 124, abandoning(2, |sim| sim.add(stalling(0.6))))
+            ..row("VodTranscodesAbandoned", 122, abandoning(2, |sim| sim.add(stalling(0.6))))
         }
     };
     callback_config_wrong: {
@@ -205,11 +281,15 @@ table! {
             ..consumed(trouble)
         };
         Row {
+            ends: Some((World {
+                minute: |sim, minute| if minute == 20 { sim.configure_callback("vod", &["ALL"]) },
+                ..configured(|sim| sim.configure_callback("vod", &["FileUploadComplete", "TranscodeComplete"]))
+            }, 28)),
             silent: vec![("right", configured(|sim| sim.configure_callback("vod", &["ALL"])))],
             description: Some(
                 "Check events of VOD's callback configuration fails for queue vod: callbacks do not come, or not all. The exporter's log names the remedy.",
             ),
-            labels: &[("check", "events")],
+            labels: &[&[("queue", "vod"), ("check", "events")]],
             ..row("VodCallbackConfigWrong", 1, configured(|sim| {
                 sim.configure_callback("vod", &["FileUploadComplete", "TranscodeComplete"]);
             }))
@@ -224,12 +304,42 @@ table! {
     };
     stall_detection_blind: Row {
         silent: vec![("consumed without asking", consumed(|sim| sim.ask_vod(false)))],
-        description: Some(
+        ends: Some((World {
+            minute: |sim, minute| if minute == 40 { sim.ask_vod(true) },
+            ..peeked(|sim| sim.ask_vod(false))
+        }, 45)),
+            description: Some(
             "Queue vod is only peeked at and VOD's API is not asked about its videos: a stalled transcode shows nowhere.",
         ),
-        without: &[(Variant::Gap, "told of what is there, not of what was: three minutes are bridged by nothing")],
         // The last look with VOD's help leaves the range.
         ..row("VodStallDetectionBlind", 6, peeked(|sim| sim.ask_vod(false)))
+    };
+    stall_detection_refused: Row {
+        silent: vec![("every other minute", World {
+            minute: |sim, minute| sim.vod_refuses = minute % 2 == 0,
+            ..consumed(|sim| sim.add(stalling(0.6)))
+        })],
+        silent_minutes: 120,
+        ends: Some((World {
+            minute: |sim, minute| sim.vod_refuses = minute < 65,
+            ..consumed(|sim| sim.add(stalling(0.6)))
+        }, 80)),
+            labels: SUMMARIES,
+        // Nothing was asked of single videos before the first one is overdue.
+        ..row("VodStallDetectionBlind", 20, refused(consumed(|sim| sim.add(stalling(0.6)))))
+    };
+    stall_detection_refused_peeked: Row {
+        ends: Some((World {
+            minute: |sim, minute| sim.vod_refuses = minute < 65,
+            ..peeked(|sim| sim.add(stalling(0.6)))
+        }, 80)),
+            labels: SUMMARIES,
+        ..row("VodStallDetectionBlind", 19, refused(peeked(|sim| sim.add(stalling(0.6)))))
+    };
+    // Nothing is overdue: only the sweeps tell, once half an hour holds no good one.
+    stall_detection_refused_while_all_is_well: Row {
+        labels: SWEEPS,
+        ..row("VodStallDetectionBlind", 26, refused(consumed(|_| {})))
     };
     queue_silent: {
         let day = |platform, trouble| World {
@@ -285,7 +395,8 @@ table! {
             silent: vec![("a few events go on", weekly(|_| {}))],
             silent_minutes: 180,
             without: LIKE_A_DAY,
-            ..row("VodQueueSilent", 120, weekly(|sim| sim.platforms.clear()))
+            // The last event came 50 minutes before.
+            ..row("VodQueueSilent", 70, weekly(|sim| sim.platforms.clear()))
         }
     };
     queue_silent_by_a_fixed_limit: {
@@ -333,6 +444,10 @@ table! {
             ..row("VodBacklogStuck", 16, peeked(|sim| sim.worker = Worker::Takes(0)))
     };
     backlog_drains_slowly: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 60 { sim.worker = Worker::Quick },
+            ..peeked(|sim| sim.worker = Worker::Takes(5))
+        }, 70)),
         silent: vec![
             ("twelve minutes behind", peeked(|sim| sim.worker = Worker::Behind(MINUTE * 12))),
             ("caught up fast", World {
@@ -341,7 +456,7 @@ table! {
             }),
         ],
         silent_minutes: 90,
-        ..row("VodBacklogDrainsSlowly", 35, peeked(|sim| sim.worker = Worker::Takes(5)))
+        ..row("VodBacklogDrainsSlowly", 21, peeked(|sim| sim.worker = Worker::Takes(5)))
     };
     callbacks_expiring: {
         let short = |trouble| World {
@@ -355,17 +470,25 @@ table! {
                 minute: |sim, minute| if minute == 150 { sim.worker = Worker::Quick },
                 ..short(|sim| sim.worker = Worker::Takes(0))
             }, 165)),
-            ..row("VodCallbacksExpiring", 137, short(|sim| sim.worker = Worker::Takes(0)))
+            ..row("VodCallbacksExpiring", 136, short(|sim| sim.worker = Worker::Takes(0)))
         }
     };
     redelivery_storm: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 40 { sim.worker = Worker::Quick },
+            ..peeked(|sim| sim.worker = Worker::Fails(5))
+        }, 75)),
         silent: vec![
             ("quick", peeked(|_| {})),
             ("slow, but once each", peeked(|sim| sim.worker = Worker::Behind(MINUTE * 3))),
         ],
-        ..row("VodRedeliveryStorm", 20, peeked(|sim| sim.worker = Worker::Fails(5)))
+        ..row("VodRedeliveryStorm", 3, peeked(|sim| sim.worker = Worker::Fails(5)))
     };
     poison_message: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.poison(false) },
+            ..peeked(|sim| sim.poison(true))
+        }, 40)),
         silent: vec![("deleted after nine", World {
             minute: |sim, minute| if minute == 9 { sim.poison(false) },
             ..peeked(|sim| sim.poison(true))
@@ -379,24 +502,40 @@ table! {
             ..peeked(trouble)
         };
         Row {
+            ends: Some((World {
+                minute: |sim, minute| if minute == 20 { sim.poison(false) },
+                ..dead(|sim| sim.poison(true))
+            }, 28)),
             silent: vec![("empty", dead(|_| {}))],
             description: Some("Dead-letter queue vod holds messages that their consumers gave up."),
             ..row("VodDeadLetters", 1, dead(|sim| sim.poison(true)))
         }
     };
     delivery_slow: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.delay = Duration::ZERO },
+            ..consumed(|sim| sim.delay = MINUTE * 5)
+        }, 75)),
         silent: vec![("half a minute late", consumed(|sim| sim.delay = MINUTE / 2))],
         // The delay itself, and until a tenth of half an hour's events was late.
-        ..row("VodDeliverySlow", 12, consumed(|sim| sim.delay = MINUTE * 5))
+        ..row("VodDeliverySlow", 8, consumed(|sim| sim.delay = MINUTE * 5))
     };
     decode_failures: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
+            ..consumed(|sim| sim.add(bad(1.0, |settings| settings.undecodable_share = 1.0)))
+        }, 75)),
         silent: vec![
             ("hardly any", consumed(|sim| sim.add(bad(1.0, |settings| settings.undecodable_share = 0.02)))),
             ("failed transcodes", consumed(|sim| sim.add(failing(2.0, "InternalError")))),
         ],
-        ..row("VodDecodeFailures", 10, consumed(|sim| sim.add(bad(1.0, |settings| settings.undecodable_share = 1.0))))
+        ..row("VodDecodeFailures", 4, consumed(|sim| sim.add(bad(1.0, |settings| settings.undecodable_share = 1.0))))
     };
     depth_untrusted: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.counters_retired = false },
+            ..peeked(|sim| { sim.worker = Worker::Takes(0); sim.counters_retired = true; })
+        }, 40)),
         silent: vec![("quick worker", peeked(|sim| sim.counters_retired = true))],
         description: Some(
             "MNS says that queue vod is empty while messages are seen in it: mns_queue_messages is absent. No other alert depends on it.",
@@ -418,8 +557,8 @@ table! {
         ends: Some((World {
             minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
             ..consumed(|sim| sim.add(crawling(0.5)))
-        }, 180)),
-            ..row("VodPlayableBudgetBurnsFast", 24, consumed(|sim| sim.add(crawling(2.0))))
+        }, 200)),
+            ..row("VodPlayableBudgetBurnsFast", 14, consumed(|sim| sim.add(crawling(2.0))))
     };
     playable_burns_slowly: Row {
         silent: vec![
@@ -433,7 +572,7 @@ table! {
             }),
         ],
         silent_minutes: 120,
-        ..row("VodPlayableBudgetBurnsSlowly", 45, consumed(|sim| sim.add(crawling(0.1))))
+        ..row("VodPlayableBudgetBurnsSlowly", 31, consumed(|sim| sim.add(crawling(0.1))))
     };
     exporter_down: Row {
         silent: vec![("three minutes", World {
@@ -445,14 +584,19 @@ table! {
             minute: |sim, minute| sim.down = minute < 20,
             ..consumed(|_| {})
         }, 25)),
-            ..row("VodExporterDown", 6, consumed(|sim| sim.down = true))
+            labels: &[&[]],
+        ..row("VodExporterDown", 6, consumed(|sim| sim.down = true))
     };
     queue_unwatched: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.watch_queue() },
+            ..consumed(Sim::forget_queue)
+        }, 35)),
         silent: vec![("a restart", World {
             minute: |sim, minute| sim.down = minute < 3,
             ..consumed(|_| {})
         })],
-        description: Some("No exporter tells of queue vod any more, though one did within the last 6 hours."),
+        description: Some("No exporter tells of queue vod any more, though one did within the last 3 days: nobody sees its trouble."),
         without: &[
             (Variant::Restart, "the process would watch it again"),
             (Variant::Gap, "the exporter being down is another alert"),
@@ -479,22 +623,30 @@ table! {
         without: &[
             (Variant::Restart, "which ends it"),
             (Variant::Unreadable, "it is not read"),
-            (Variant::Gap, "judged by what is there"),
-            (Variant::Vanished, "then the exporter is down"),
         ],
         ..row("VodQueueUnreadable", 11, consumed(|sim| sim.frozen = true))
     };
     credentials_expiring: Row {
+        ends: Some((World {
+            minute: |sim, minute| if minute == 20 { sim.expires = Some(sim.now.plus(MINUTE * 600)) },
+            ..consumed(|sim| sim.expires = Some(sim.now.plus(MINUTE * 10)))
+        }, 25)),
         silent: vec![("renewed five minutes before", World {
             minute: |sim, minute| if minute.is_multiple_of(10) {
                 sim.expires = Some(sim.now.plus(MINUTE * 15));
             },
             ..consumed(|_| {})
         })],
+        labels: &[&[("account", "default")]],
         ..row("VodCredentialsExpiring", 6, consumed(|sim| sim.expires = Some(sim.now.plus(MINUTE * 10))))
     };
     state_not_durable: Row {
+        ends: Some((World {
+            minute: |sim, minute| sim.durable = minute >= 30,
+            ..consumed(|_| {})
+        }, 40)),
         silent: vec![("durable", consumed(|_| {}))],
+        labels: &[&[("job", "exporter")]],
         ..row("VodStateNotDurable", 1, consumed(|sim| sim.durable = false))
     };
     // Until more than half of ten minutes' alerts were refused.
@@ -509,7 +661,8 @@ table! {
             minute: |sim, minute| sim.alerts_sent = if minute < 30 { Sent::Failed } else { Sent::Ok },
             ..consumed(|_| {})
         }, 40)),
-            ..row("VodAlertDeliveryFailing", 6, consumed(|sim| sim.alerts_sent = Sent::Failed))
+            labels: &[&[("alertmanager", "alertmanager:9093")]],
+        ..row("VodAlertDeliveryFailing", 6, consumed(|sim| sim.alerts_sent = Sent::Failed))
     };
     config_reload_failed: Row {
         silent: vec![("mended within five minutes", World {
@@ -521,6 +674,7 @@ table! {
             ..consumed(|_| {})
         }, 28)),
             without: &[(Variant::Restart, "no process starts with such a config")],
+        labels: &[&[("job", "exporter")]],
         ..row("VodConfigReloadFailed", 1, consumed(|sim| sim.config_is_good = false))
     };
 }
