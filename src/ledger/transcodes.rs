@@ -263,16 +263,15 @@ impl Transcodes {
                 video.marks.set(Marks::GIVEN_UP);
             }
         }
-        if video.is_troubled(at(now)) && !before.is_troubled(at(now)) {
-            video.tail.place = turn.take();
-        }
-        video.tail.wake = if video.is_open() {
+        let is_new = video.is_troubled(at(now)) && !before.is_troubled(at(now));
+        let place = is_new.then(|| turn.take());
+        video.wake = if video.is_open() {
             self.wake(&video)
         } else {
             at(now).max(video.ended).saturating_add(REMEMBERED)
         };
         self.tally.add(&video);
-        self.table.put(video);
+        self.table.put(video, place);
     }
 
     /// What becomes of an open video when everything until `until` has been seen.
@@ -370,7 +369,7 @@ impl Transcodes {
         }
         let stalled = video.overdue != 0 && video.verdict == Verdict::Stalled;
         let expected = video.has_streams() || stalled || self.settings.expect_every_upload;
-        let failed = matches!(video.outcome, Some(Outcome::Fail));
+        let failed = matches!(video.outcome, Some(Outcome::Fail(_)));
         (failed || (expected && until > due)).then_some(Objective::Counts { good: false })
     }
 }
@@ -413,7 +412,7 @@ fn learn(video: &mut Video, event: &Event) {
                 video.stream(start, made, ready);
             }
             if event.event_type == EventType::TranscodeComplete {
-                video.end(made, outcome(event), event.error);
+                video.end(made, outcome(event));
             }
         }
         _ => earliest(&mut video.uploaded, made),
@@ -430,7 +429,7 @@ fn outcome(event: &Event) -> Outcome {
         Status::Fail if fault_of(event.event_type, event.error) == Fault::Source => {
             Outcome::FailSource
         }
-        Status::Fail => Outcome::Fail,
+        Status::Fail => Outcome::Fail(event.error),
         _ if all_good => Outcome::Success,
         _ => Outcome::Partial,
     }

@@ -1,7 +1,7 @@
 //! Records and ledgers as bytes: version, postcard, checksum.
 //!
-//! postcard names no fields, so that a change of any stored type is a new [`VERSION`]: the reader of a new version also
-//! reads the one before it, by types of its own, and says so of all others. Adding a variant at the end of an enum that is
+//! postcard names no fields, so that a change of any stored type is a new [`VERSION`]: from the first release on the reader of a
+//! new version also reads the one before it, by types of its own, and says so of all others. Adding a variant at the end of an enum that is
 //! stored by name (all of them) needs no new version. A test pins the bytes of every kind of record.
 
 use std::io;
@@ -11,15 +11,13 @@ use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The form that is written.
-pub(super) const VERSION: u8 = 2;
-/// Version 1 ends where a number that is 0 in it has been appended since; all else is read alike.
-const APPENDED: [u8; 1] = [0];
+pub(super) const VERSION: u8 = 3;
 const CHECKSUM: usize = size_of::<u64>();
 
 /// Why bytes mean nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreadable {
-    /// Written by a later version of this program.
+    /// Written by another version of this program.
     #[error("has format version {0}")]
     Version(u8),
     /// Not what was written.
@@ -44,8 +42,6 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unreadable>
     }
     match content.split_first() {
         Some((&VERSION, content)) => postcard::from_bytes(content)
-            .map_err(|error| Unreadable::Damaged(format!("does not decode: {error}"))),
-        Some((1, content)) => postcard::from_bytes(&[content, &APPENDED].concat())
             .map_err(|error| Unreadable::Damaged(format!("does not decode: {error}"))),
         Some((version, _)) => Err(Unreadable::Version(*version)),
         None => Err(damaged("is empty")),

@@ -81,14 +81,14 @@ pub enum OpenError {
         /// What is wrong with it.
         found: String,
     },
-    /// The file was written by a later version of this program.
+    /// The file was written by another version of this program.
     #[error(
-        "the state file {} has format version {found}, and this version reads up to {}; run the version that wrote it, or \
+        "the state file {} has format version {found}, and this version reads {} alone; run the version that wrote it, or \
          start once with --state.reset, which moves it aside and counts from zero",
         path.display(),
         codec::VERSION
     )]
-    Newer {
+    OtherVersion {
         /// The file.
         path: PathBuf,
         /// Its format version.
@@ -217,7 +217,7 @@ fn open_error(path: &Path, error: FileError) -> OpenError {
     match error {
         FileError::Io(source) => OpenError::Io { path, source },
         FileError::Locked => OpenError::Locked { path },
-        FileError::Version { found } => OpenError::Newer { path, found },
+        FileError::Version { found } => OpenError::OtherVersion { path, found },
         FileError::Damaged { found } => OpenError::Damaged { path, found },
     }
 }

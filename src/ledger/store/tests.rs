@@ -423,7 +423,7 @@ fn a_later_version_is_told_apart_from_damage() {
     let mut bytes = codec::encode(&7_u64).unwrap();
     assert_eq!(codec::decode::<u64>(&bytes), Ok(7));
     let content = bytes.len() - 8;
-    bytes[0] = 3;
+    bytes[0] = 4;
     assert!(matches!(
         codec::decode::<u64>(&bytes),
         Err(codec::Unreadable::Damaged(_))
@@ -432,26 +432,8 @@ fn a_later_version_is_told_apart_from_damage() {
     bytes[content..].copy_from_slice(&checksum);
     assert_eq!(
         codec::decode::<u64>(&bytes),
-        Err(codec::Unreadable::Version(3))
+        Err(codec::Unreadable::Version(4))
     );
-}
-
-#[test]
-fn format_1_is_read() {
-    let mut ledger = Ledger::new(CAP);
-    let records = [opened(0, Mode::Consume, at(0)), sighted(0, 2, 2, 1)];
-    apply(&mut ledger, &records);
-    let in_format_1 = |bytes: Vec<u8>, appended: usize| {
-        let content = bytes.len() - size_of::<u64>() - appended;
-        let mut old = [&[1], &bytes[1..content]].concat();
-        old.extend(xxhash_rust::xxh3::xxh3_64(&old).to_le_bytes());
-        old
-    };
-    // Nothing of it was ever in trouble: only the number at the end is new.
-    let checkpoint = in_format_1(codec::encode(&ledger).unwrap(), 1);
-    assert_same(&codec::decode::<Ledger>(&checkpoint).unwrap(), &ledger);
-    let journal = in_format_1(codec::encode(&records[..]).unwrap(), 0);
-    assert_eq!(codec::decode::<Vec<Record>>(&journal).unwrap(), records);
 }
 
 /// What may happen to a state.

@@ -1,6 +1,6 @@
 //! Videos by their id, by the instant something is due, and by age; compact enough for a million of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
@@ -14,7 +14,7 @@ pub(super) type Slot = u32;
 
 /// All videos of one queue. Each is in exactly one of `due` (open) and `ended` (not open).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Vec<Video>", into = "Vec<Video>")]
+#[serde(from = "Vec<(Video, u32)>", into = "Vec<(Video, u32)>")]
 pub(super) struct Table {
     slab: Vec<Option<Video>>,
     free: Vec<Slot>,
@@ -23,7 +23,8 @@ pub(super) struct Table {
     due: BTreeSet<(Seconds, Slot)>,
     ended: BTreeSet<(Seconds, Slot)>,
     by_age: BTreeSet<(Seconds, Slot)>,
-    troubled: BTreeSet<Slot>,
+    /// Those that may be in trouble, with their place in the line by [`Turn`](super::Turn). Apart from the video: few have one.
+    troubled: BTreeMap<Slot, u32>,
 }
 
 /// What a video's places in the sets follow from.
@@ -32,7 +33,6 @@ struct Order {
     open: bool,
     wake: Seconds,
     started: Seconds,
-    troubled: bool,
 }
 
 // === impl Table ===
@@ -52,11 +52,17 @@ impl Table {
         video(&self.slab, self.find(media)?)
     }
 
-    /// Puts a video in, or in the place of what was known of it before.
-    pub(super) fn put(&mut self, video: Video) {
+    /// Puts a video in, or in the stead of what was known of it before. While it may be in trouble, it has the place in the line
+    /// that was given last.
+    pub(super) fn put(&mut self, video: Video, place: Option<u32>) {
         let slot = self
             .find(&video.media)
-            .unwrap_or_else(|| self.place(&video));
+            .unwrap_or_else(|| self.slot_for(&video));
+        match (video.may_be_troubled(), place) {
+            (true, Some(place)) => *self.troubled.entry(slot).or_default() = place,
+            (true, None) => _ = self.troubled.entry(slot).or_default(),
+            (false, _) => _ = self.troubled.remove(&slot),
+        }
         let order = Order::of(&video);
         let before = self
             .slab
@@ -102,11 +108,22 @@ impl Table {
             .filter_map(|(_, slot)| video(&self.slab, *slot))
     }
 
-    /// Videos that may be in trouble, in no order.
-    pub(super) fn troubled(&self) -> impl Iterator<Item = &Video> {
+    /// Videos that may be in trouble, in no order, with their places in the line.
+    pub(super) fn troubled(&self) -> impl Iterator<Item = (&Video, u32)> {
         self.troubled
             .iter()
-            .filter_map(|slot| video(&self.slab, *slot))
+            .filter_map(|(slot, place)| Some((video(&self.slab, *slot)?, *place)))
+    }
+
+    /// All videos, with their places in the line; 0 where one has none.
+    fn stored(&self) -> impl Iterator<Item = (&Video, u32)> {
+        (0..)
+            .zip(&self.slab)
+            .filter_map(|(slot, video)| Some((video.as_ref()?, self.place(slot))))
+    }
+
+    fn place(&self, slot: Slot) -> u32 {
+        self.troubled.get(&slot).copied().unwrap_or_default()
     }
 
     fn find(&self, media: &MediaKey) -> Option<Slot> {
@@ -116,8 +133,8 @@ impl Table {
         self.by_media.find(hash, is_it).copied()
     }
 
-    /// A free place that its id leads to.
-    fn place(&mut self, video: &Video) -> Slot {
+    /// A free slot that its id leads to.
+    fn slot_for(&mut self, video: &Video) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slab.push(None);
             u32::try_from(self.slab.len() - 1).unwrap_or(u32::MAX)
@@ -137,6 +154,7 @@ impl Table {
             entry.remove();
         }
         self.leave(Order::of(&video), slot);
+        self.troubled.remove(&slot);
         self.free.push(slot);
         Some(video)
     }
@@ -148,9 +166,6 @@ impl Table {
         } else {
             self.ended.insert((order.wake, slot));
         }
-        if order.troubled {
-            self.troubled.insert(slot);
-        }
     }
 
     fn leave(&mut self, order: Order, slot: Slot) {
@@ -160,9 +175,6 @@ impl Table {
         } else {
             self.ended.remove(&(order.wake, slot));
         }
-        if order.troubled {
-            self.troubled.remove(&slot);
-        }
     }
 }
 
@@ -170,34 +182,43 @@ impl Order {
     fn of(video: &Video) -> Self {
         Self {
             open: video.is_open(),
-            wake: video.tail.wake,
+            wake: video.wake,
             started: video.started(),
-            troubled: video.may_be_troubled(),
         }
     }
 }
 
 impl PartialEq for Table {
-    /// The same videos with the same wakes; where each lies in the slab is nobody's concern.
+    /// The same videos with the same wakes and places in the line; where each lies in the slab is nobody's concern.
     fn eq(&self, other: &Self) -> bool {
-        let mut mine = self.slab.iter().flatten();
-        self.len() == other.len() && mine.all(|video| other.get(&video.media) == Some(video))
+        let mut mine = self.stored();
+        let is_there = |(mine, place): (&Video, u32)| {
+            other.find(&mine.media).is_some_and(|slot| {
+                video(&other.slab, slot) == Some(mine) && other.place(slot) == place
+            })
+        };
+        self.len() == other.len() && mine.all(is_there)
     }
 }
 
-impl From<Vec<Video>> for Table {
-    fn from(videos: Vec<Video>) -> Self {
+impl From<Vec<(Video, u32)>> for Table {
+    fn from(videos: Vec<(Video, u32)>) -> Self {
         let mut table = Self::default();
-        for video in videos {
-            table.put(video);
+        for (video, place) in videos {
+            table.put(video, Some(place));
         }
         table
     }
 }
 
-impl From<Table> for Vec<Video> {
+impl From<Table> for Vec<(Video, u32)> {
     fn from(table: Table) -> Self {
-        table.slab.into_iter().flatten().collect()
+        let Table { slab, troubled, .. } = table;
+        let place = |slot: Slot| troubled.get(&slot).copied().unwrap_or_default();
+        (0..)
+            .zip(slab)
+            .filter_map(|(slot, video)| Some((video?, place(slot))))
+            .collect()
     }
 }
 

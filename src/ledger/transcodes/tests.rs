@@ -1,6 +1,5 @@
 use proptest::prelude::*;
 
-use super::video::Tail;
 use super::*;
 use crate::vod::event::{Definition, Stream};
 use crate::vod::fault::ErrorCode;
@@ -417,24 +416,6 @@ fn who_gets_into_trouble_later_stands_behind() {
 }
 
 #[test]
-fn a_tail_without_place_and_error_is_the_number_of_format_1() {
-    let bytes = |tail: Tail| postcard::to_stdvec(&tail).unwrap();
-    let tail = Tail {
-        wake: u32::MAX,
-        ..Tail::default()
-    };
-    assert_eq!(bytes(tail), postcard::to_stdvec(&u32::MAX).unwrap());
-    for code in ErrorCode::ALL {
-        let tail = Tail {
-            wake: 7,
-            place: u32::MAX,
-            error: Some(*code),
-        };
-        assert_eq!(postcard::from_bytes::<Tail>(&bytes(tail)), Ok(tail));
-    }
-}
-
-#[test]
 fn an_ended_video_is_remembered_for_a_day() {
     let queue = Queue::new().learn(&[upload(), end(Vec::new(), UPLOAD + 20)]);
     let queue = queue.seen_until(UPLOAD + 24 * 3_600);
@@ -547,9 +528,21 @@ fn a_full_table_drops_ended_videos_first_and_counts_it() {
 fn what_is_stored_comes_back_as_it_was() {
     let queue = Queue::new()
         .learn(&[upload(), stream(Status::Success, UPLOAD + 5, UPLOAD + 9)])
+        .learn(&[event(
+            EventType::TranscodeComplete,
+            Status::Fail,
+            UPLOAD + 9,
+        )])
         .seen_until(UPLOAD + 3_600);
     let stored = serde_json::to_string(&queue.transcodes).unwrap();
     let restored: Transcodes = serde_json::from_str(&stored).unwrap();
+    assert_eq!(restored, queue.transcodes);
+    let troubles = |queue: &Transcodes| -> Vec<_> {
+        let now = UnixMillis::from_secs(UPLOAD + 10);
+        queue.troubles(now).map(|trouble| trouble.place).collect()
+    };
+    assert_eq!(troubles(&restored), troubles(&queue.transcodes));
+    assert_eq!(troubles(&restored), [1]);
     assert_eq!(restored.summary(), queue.transcodes.summary());
     assert!(restored.rows().eq(queue.transcodes.rows()));
     assert_eq!(restored.next_deadline(), queue.transcodes.next_deadline());
@@ -672,5 +665,5 @@ proptest! {
 
 #[test]
 fn a_video_is_small() {
-    assert!(size_of::<Video>() <= 80, "{}", size_of::<Video>());
+    assert!(size_of::<Video>() <= 72, "{}", size_of::<Video>());
 }

@@ -90,9 +90,11 @@ impl Transcodes {
     /// hour and had no good run since.
     pub(in crate::ledger) fn troubles(&self, now: UnixMillis) -> impl Iterator<Item = Trouble> {
         let now = at(now);
-        self.table.troubled().flat_map(move |video| {
-            let stalled = video.is_stuck(now).then(|| Trouble::stalled(video));
-            let failed = video.fails(now).then(|| Trouble::failed(video));
+        self.table.troubled().flat_map(move |(video, place)| {
+            let stalled = video.is_stuck(now).then(|| Trouble::stalled(video, place));
+            let failed = video
+                .failure(now)
+                .map(|error| Trouble::failed(video, place, error));
             stalled.into_iter().chain(failed)
         })
     }
@@ -103,12 +105,12 @@ impl Transcodes {
 impl Video {
     /// Whether it can be in trouble at any time, unless something changes.
     pub(super) fn may_be_troubled(&self) -> bool {
-        self.stalls() || self.has_failed() || self.marks.has(Marks::GIVEN_UP)
+        self.stalls() || self.last_failure().is_some() || self.marks.has(Marks::GIVEN_UP)
     }
 
     /// Whether somebody has to be told of it.
     pub(super) fn is_troubled(&self, now: Seconds) -> bool {
-        self.is_stuck(now) || self.fails(now)
+        self.is_stuck(now) || self.failure(now).is_some()
     }
 
     fn stalls(&self) -> bool {
@@ -121,22 +123,29 @@ impl Video {
                 && now < self.closed.saturating_add(seconds(ABANDONED_FOR)))
     }
 
-    /// Whether its last run failed not long ago by no fault of the uploaded file, and nothing was heard of a good one since.
-    fn fails(&self, now: Seconds) -> bool {
-        self.has_failed() && now < self.ended.saturating_add(seconds(FAILED_FOR))
+    /// Why its last run failed, if it did so not long ago, by no fault of the uploaded file, and nothing was heard of a good
+    /// one since.
+    fn failure(&self, now: Seconds) -> Option<ErrorCode> {
+        self.last_failure()
+            .filter(|_| now < self.ended.saturating_add(seconds(FAILED_FOR)))
     }
 
-    fn has_failed(&self) -> bool {
-        self.outcome == Some(Outcome::Fail)
-            && self.closed <= self.ended
-            && !self.marks.has(Marks::DELETED)
+    fn last_failure(&self) -> Option<ErrorCode> {
+        match self.outcome {
+            Some(Outcome::Fail(error))
+                if self.closed <= self.ended && !self.marks.has(Marks::DELETED) =>
+            {
+                Some(error.unwrap_or(ErrorCode::None))
+            }
+            _ => None,
+        }
     }
 }
 
 // === impl Trouble ===
 
 impl Trouble {
-    fn stalled(video: &Video) -> Self {
+    fn stalled(video: &Video, place: u32) -> Self {
         let instant = |at: Seconds| UnixMillis::from_secs(at.into());
         let abandoned = video.marks.has(Marks::GIVEN_UP).then(|| Abandoned {
             at: instant(video.closed),
@@ -144,20 +153,19 @@ impl Trouble {
         });
         Self {
             abandoned,
-            ..Self::of(video, Ailment::Stalled(video.stage), video.overdue)
+            ..Self::of(video, place, Ailment::Stalled(video.stage), video.overdue)
         }
     }
 
-    fn failed(video: &Video) -> Self {
-        let error = video.tail.error;
-        let fault = fault_of(EventType::TranscodeComplete, error);
+    fn failed(video: &Video, place: u32, error: ErrorCode) -> Self {
+        let fault = fault_of(EventType::TranscodeComplete, Some(error));
         Self {
-            failure: Some((fault, error.unwrap_or(ErrorCode::None))),
-            ..Self::of(video, Ailment::Failed, video.ended)
+            failure: Some((fault, error)),
+            ..Self::of(video, place, Ailment::Failed, video.ended)
         }
     }
 
-    fn of(video: &Video, ailment: Ailment, since: Seconds) -> Self {
+    fn of(video: &Video, place: u32, ailment: Ailment, since: Seconds) -> Self {
         let instant = |at: Seconds| UnixMillis::from_secs(at.into());
         Self {
             media: video.media.clone(),
@@ -165,7 +173,7 @@ impl Trouble {
             since: instant(since),
             started: instant(video.started()),
             last_sign: instant(video.last_sign()),
-            place: video.tail.place,
+            place,
             failure: None,
             abandoned: None,
         }

@@ -28,7 +28,8 @@ pub(super) enum Outcome {
     Partial,
     /// The uploaded file is to blame.
     FailSource,
-    Fail,
+    /// Why, where VOD told it.
+    Fail(Option<ErrorCode>),
 }
 
 /// What is true of a video once and for all. One byte: a million videos have to fit.
@@ -63,20 +64,8 @@ pub(super) struct Video {
     pub(super) verdict: Verdict,
     pub(super) stage: Stage,
     pub(super) marks: Marks,
-    pub(super) tail: Tail,
-}
-
-/// Three facts, stored as one number: format 1 had there only the first of them, which is the same number while the others
-/// are not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "u128", into = "u128")]
-pub(super) struct Tail {
     /// When the table offers it next.
     pub(super) wake: Seconds,
-    /// Its place in the line of those in trouble, by [`Turn`](super::Turn); 0 if it never was.
-    pub(super) place: u32,
-    /// Why its transcode failed, the last time it did.
-    pub(super) error: Option<ErrorCode>,
 }
 
 /// Where a video stands.
@@ -126,7 +115,7 @@ impl Outcome {
         match self {
             Self::Success => 0,
             Self::Partial => 1,
-            Self::FailSource | Self::Fail => 2,
+            Self::FailSource | Self::Fail(_) => 2,
         }
     }
 }
@@ -179,7 +168,7 @@ impl Video {
             verdict: Verdict::Unasked,
             stage: Stage::Submit,
             marks: Marks::default(),
-            tail: Tail::default(),
+            wake: 0,
         }
     }
 
@@ -218,7 +207,7 @@ impl Video {
         match self.outcome {
             Some(Outcome::Success) => State::Done,
             Some(Outcome::Partial) => State::Partial,
-            Some(Outcome::FailSource | Outcome::Fail) => State::Failed,
+            Some(Outcome::FailSource | Outcome::Fail(_)) => State::Failed,
             None => State::Closed,
         }
     }
@@ -289,37 +278,10 @@ impl Video {
     }
 
     /// The transcode ended at `at`.
-    pub(super) fn end(&mut self, at: Seconds, outcome: Outcome, error: Option<ErrorCode>) {
-        let end = (at, Some(outcome), error);
-        if end > (self.ended, self.outcome, self.tail.error) {
-            (self.ended, self.outcome, self.tail.error) = end;
-        }
-    }
-}
-
-// === impl Tail ===
-
-impl From<Tail> for u128 {
-    fn from(tail: Tail) -> Self {
-        let error = tail.error.map_or(0, |error| error.index() + 1) as Self;
-        Self::from(tail.wake) | Self::from(tail.place) << 32 | error << 64
-    }
-}
-
-impl Tail {
-    const MASK: u128 = u32::MAX as u128;
-}
-
-impl From<u128> for Tail {
-    fn from(tail: u128) -> Self {
-        let part = |shift: u32| u32::try_from((tail >> shift) & Self::MASK).unwrap_or_default();
-        let error = usize::try_from(part(64))
-            .ok()
-            .and_then(|error| error.checked_sub(1));
-        Self {
-            wake: part(0),
-            place: part(32),
-            error: error.and_then(|error| ErrorCode::ALL.get(error).copied()),
+    pub(super) fn end(&mut self, at: Seconds, outcome: Outcome) {
+        let end = (at, Some(outcome));
+        if end > (self.ended, self.outcome) {
+            (self.ended, self.outcome) = end;
         }
     }
 }
