@@ -7,15 +7,20 @@
     reason = "helpers of tests panic"
 )]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/cloud.rs"]
 mod cloud;
 #[path = "support/world.rs"]
 mod world;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use authority::Authority;
 use cloud::{Fake, Reply, hours, key};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -631,23 +636,28 @@ async fn an_endpoint_that_cannot_be_reached() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_is_not_trusted() {
     let it = Installation::new();
-    let front = tls::front(it.world.url.trim_start_matches("http://").to_owned());
+    let (authority, back) = (Authority::new(), it.world.url.replace("http://", ""));
+    let server = authority.server();
+    let front = server.serve(move |stream| {
+        pass_on(stream, &back)?;
+        stream.conn.send_close_notify();
+        stream.flush()
+    });
+    let file = |name: &str, pem: &str| {
+        let path = it.directory.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        format!(", ca_file: \"{}\"", path.display())
+    };
     let account = |ca: &str| it.single(&format!("https://{front}"), ca);
     account("");
     it.check()
         .await
         .fails_only("tls", "UnknownIssuer", "accounts.main.ca_file");
-    account(&format!(
-        ", ca_file: \"{}\"",
-        tls::fixture("ca.pem").display()
-    ));
+    account(&file("ca.pem", &authority.pem()));
     let told = it.check().await;
     told.is_good();
     assert_eq!(told.of("tls", "ok").len(), 1, "{}", told.text);
-    account(&format!(
-        ", ca_file: \"{}\"",
-        tls::fixture("server.key").display()
-    ));
+    account(&file("server.key", &server.key));
     it.check()
         .await
         .fails_only("tls", "found no certificate", "BEGIN CERTIFICATE");
@@ -978,68 +988,22 @@ async fn one_queue_by_flags() {
     told.fails_only("queue", "404 QueueNotExist", "create queue nobody");
 }
 
-/// TLS in front of a plain server.
-mod tls {
-    use std::io::{Read as _, Write as _};
-    use std::net::{SocketAddr, TcpListener, TcpStream};
-    use std::path::{Path, PathBuf};
-    use std::sync::Arc;
-    use std::thread;
-
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
-    pub(crate) fn fixture(name: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/fixtures/tls")
-            .join(name)
-    }
-
-    /// One request a connection.
-    pub(crate) fn front(back: String) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let certificate = CertificateDer::from_pem_file(fixture("server.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        let config = Arc::new(config);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-                // A client that does not trust the certificate ends the handshake.
-                _ = pass(StreamOwned::new(connection, stream.unwrap()), &back);
-            }
-        });
-        address
-    }
-
-    fn pass(
-        mut front: StreamOwned<ServerConnection, TcpStream>,
-        back: &str,
-    ) -> std::io::Result<()> {
-        let mut request = Vec::new();
-        let mut byte = [0];
-        while !request.ends_with(b"\r\n\r\n") {
-            if front.read(&mut byte)? == 0 {
-                return Ok(());
-            }
-            request.push(byte[0]);
+/// Passes one request on to a server that speaks no TLS.
+fn pass_on(front: &mut (impl Read + Write), back: &str) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") {
+        if front.read(&mut byte)? == 0 {
+            return Ok(());
         }
-        let mut back = TcpStream::connect(back)?;
-        request.truncate(request.len() - 2);
-        request.extend_from_slice(b"connection: close\r\n\r\n");
-        back.write_all(&request)?;
-        let mut answer = Vec::new();
-        back.read_to_end(&mut answer)?;
-        front.write_all(&answer)?;
-        front.conn.send_close_notify();
-        front.flush()
+        request.push(byte[0]);
     }
+    let mut back = TcpStream::connect(back)?;
+    request.truncate(request.len() - 2);
+    request.extend_from_slice(b"connection: close\r\n\r\n");
+    back.write_all(&request)?;
+    let mut answer = Vec::new();
+    back.read_to_end(&mut answer)?;
+    front.write_all(&answer)?;
+    front.flush()
 }

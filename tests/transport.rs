@@ -6,26 +6,18 @@
     reason = "helpers of tests panic"
 )]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/world.rs"]
 mod world;
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use authority::Authority;
 use vod_callback_exporter::aliyun::transport::Options;
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/tls")
-        .join(name)
-}
 
 /// Reads a request's head, answers it, and gives its first line.
 fn answer(stream: &mut (impl Read + Write)) -> std::io::Result<String> {
@@ -41,28 +33,11 @@ fn answer(stream: &mut (impl Read + Write)) -> std::io::Result<String> {
     Ok(first)
 }
 
-/// Serves with TLS, one connection after the other.
-fn tls_server() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let certificate = CertificateDer::from_pem_file(fixture("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
-    let config = Arc::new(config);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            // A client that does not trust the certificate ends the handshake.
-            _ = answer(&mut StreamOwned::new(connection, stream.unwrap()));
-        }
-    });
-    address
+/// Answers with TLS, by a certificate of this authority.
+fn tls_server(authority: &Authority) -> SocketAddr {
+    authority
+        .server()
+        .serve(|stream| answer(stream).map(|_| ()))
 }
 
 /// Serves one connection in the clear, and tells the first line that it read.
@@ -79,19 +54,23 @@ fn proxy() -> (SocketAddr, Receiver<String>) {
 
 #[tokio::test]
 async fn a_certificate_authority_of_ones_own_is_trusted() {
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, authority.pem()).unwrap();
     let options = Options {
-        ca_file: Some(fixture("ca.pem")),
+        ca_file: Some(ca_file),
         proxy: None,
     };
     let client = options.client().unwrap();
-    let url = format!("https://{}/", tls_server());
+    let url = format!("https://{}/", tls_server(&authority));
     let reply = client.get(url).send().await.unwrap();
     assert_eq!(reply.text().await.unwrap(), "ok");
 }
 
 #[tokio::test]
 async fn an_unknown_certificate_authority_is_refused_by_name() {
-    let url = format!("https://{}", tls_server());
+    let url = format!("https://{}", tls_server(&Authority::new()));
     let client = world::client(&url, "id", "secret");
     let error = client.queue_attributes("q").await.unwrap_err();
     assert_eq!(error.kind(), "connection");
