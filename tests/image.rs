@@ -69,7 +69,12 @@ impl Image {
             // Buildah's place, else that of Docker and Podman.
             let places = ["/Docker/config", "/0/Config"];
             let mut found = places.iter().filter_map(|place| told.pointer(place));
-            found.next().expect("the image's settings").clone()
+            let mut settings = found.next().expect("the image's settings").clone();
+            // Podman has it beside them.
+            if let Some(check) = told.pointer("/0/Healthcheck") {
+                settings["Healthcheck"] = check.clone();
+            }
+            settings
         });
         Self { root, settings }
     }
@@ -376,6 +381,66 @@ fn what_this_machine_has_for_another_architecture_links_a_static_program() {
     }
     assert!(output.status.success(), "{output:?}");
     assert_static(&fs::read(place("main")).unwrap(), machine);
+}
+
+#[test]
+fn docker_is_asked_for_what_it_can_build() {
+    let machine = Machine::new();
+    machine.has("lib/rustlib/aarch64-unknown-linux-musl/lib/std", "");
+    machine.has("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", "");
+    machine.has("bin/aarch64-linux-gnu-gcc", "");
+    machine.has(
+        "bin/cargo",
+        "mkdir -p target/$5/release; echo $5 >target/$5/release/vod-callback-exporter",
+    );
+    let named = machine.refusal("scripts/image", &["--builder=podman"]);
+    assert!(named.contains("there is no podman on the PATH"), "{named}");
+    let none = machine.refusal("scripts/image", &[]);
+    assert!(none.contains("apt-get install buildah"), "{none}");
+    machine.has("bin/docker", "echo nobody listens >&2; exit 1");
+    let silent = machine.refusal("scripts/image", &[]);
+    assert!(silent.contains("docker with a running daemon"), "{silent}");
+    let silent = machine.refusal("scripts/image", &["--builder=docker"]);
+    assert!(
+        silent.contains("does not answer: nobody listens"),
+        "{silent}"
+    );
+
+    // Where BuildKit is: a plugin, within the client, nowhere.
+    for (buildx, within, arch, built) in [
+        (0, 0, "arm64", Some("- buildx build --load")),
+        (1, 0, "arm64", Some("1 build")),
+        (1, 1, "amd64", Some("0 build")),
+        (1, 1, "arm64", None),
+    ] {
+        machine.has(
+            "bin/docker",
+            &format!(
+                "case $* in 'buildx version') exit {buildx} ;; 'build --help') exit {within} ;; version*) echo amd64 ;;\n\
+                 *) echo \"${{DOCKER_BUILDKIT:--}} $*\" ;; esac"
+            ),
+        );
+        let arguments = [&format!("--arch={arch}"), "--tag=name:1"];
+        let Some(built) = built else {
+            let said = machine.refusal("scripts/image", &arguments);
+            assert!(said.contains("buildx builds for amd64 only"), "{said}");
+            continue;
+        };
+        let output = machine.run("scripts/image", &arguments);
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected = format!(
+            "{built} --platform linux/{arch} --build-arg TARGETARCH={arch} --tag name:1 --file Dockerfile target/image/context"
+        );
+        assert!(
+            said.lines().any(|line| line == expected),
+            "{expected}: {said}"
+        );
+        let binary = format!("target/image/context/{arch}/vod-callback-exporter");
+        let binary = fs::read_to_string(machine.0.path().join(binary)).unwrap();
+        let machine = if arch == "arm64" { "aarch64" } else { "x86_64" };
+        assert!(binary.starts_with(machine), "{binary}");
+    }
 }
 
 /// That it is for the machine, and has no interpreter to load libraries.
