@@ -58,7 +58,7 @@ tools: ## fetch into .tools/ what the tests need (says what, and what needs root
 release: ## one static binary; the last line of output is its path
 	@scripts/release
 
-image: ## the container image, by buildah, podman or docker (IMAGE_ARGS="--arch=arm64 --tag=NAME")
+image: ## the container image, by buildah, podman or docker (IMAGE_ARGS="--arch=arm64 --tag=NAME --builder=podman")
 	@scripts/image $(IMAGE_ARGS)
 
 # Built before the whole suite, since a test's time is limited; the one that needs it finds it fresh.

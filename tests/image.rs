@@ -34,6 +34,8 @@ use tempfile::TempDir;
 const USER: u32 = 65_532;
 const MEMORY: u64 = 32 << 20;
 const SIZE: u64 = 12_000_000;
+/// Of a program header.
+const INTERPRETER: u32 = 3;
 /// For the emulated platform to push, and the exporter to see.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -67,7 +69,12 @@ impl Image {
             // Buildah's place, else that of Docker and Podman.
             let places = ["/Docker/config", "/0/Config"];
             let mut found = places.iter().filter_map(|place| told.pointer(place));
-            found.next().expect("the image's settings").clone()
+            let mut settings = found.next().expect("the image's settings").clone();
+            // Podman has it beside them.
+            if let Some(check) = told.pointer("/0/Healthcheck") {
+                settings["Healthcheck"] = check.clone();
+            }
+            settings
         });
         Self { root, settings }
     }
@@ -217,7 +224,7 @@ async fn the_image_is_small_and_runs_read_only_without_capabilities_in_32_mib() 
     drop(exporter);
 }
 
-/// A machine as the scripts see it: the tools that they call, and a Rust of our making.
+/// A machine as the scripts see it: the tools that they call, a Rust of our making, and a checkout that builds disturb nobody in.
 struct Machine(TempDir);
 
 impl Machine {
@@ -225,11 +232,17 @@ impl Machine {
         let machine = Self(tempfile::tempdir().unwrap());
         fs::create_dir(machine.0.path().join("bin")).unwrap();
         for tool in [
-            "bash", "dirname", "sed", "head", "tail", "tr", "env", "uname",
+            "bash", "chmod", "cp", "dirname", "env", "head", "mkdir", "rm", "sed", "tail", "tr",
+            "uname",
         ] {
             let mut places = ["/usr/bin", "/bin"].map(Path::new).into_iter();
             let place = places.find(|place| place.join(tool).exists()).unwrap();
             symlink(place.join(tool), machine.0.path().join("bin").join(tool)).unwrap();
+        }
+        fs::create_dir(machine.0.path().join("scripts")).unwrap();
+        for file in ["scripts/image", "scripts/release", "Cargo.toml"] {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            fs::copy(source, machine.0.path().join(file)).unwrap();
         }
         let sysroot = machine.0.path().display().to_string();
         machine.has(
@@ -250,12 +263,19 @@ impl Machine {
     }
 
     fn run(&self, script: &str, arguments: &[&str]) -> std::process::Output {
-        Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+        Command::new(self.0.path().join(script))
             .args(arguments)
             .env_clear()
             .env("PATH", self.0.path().join("bin"))
             .output()
             .unwrap()
+    }
+
+    /// What it says when it refuses.
+    fn refusal(&self, script: &str, arguments: &[&str]) -> String {
+        let output = self.run(script, arguments);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
     }
 }
 
@@ -263,25 +283,26 @@ impl Machine {
 fn what_another_architecture_needs_is_named_and_then_used() {
     let machine = Machine::new();
     let root = format!("--root={}", machine.0.path().join("root").display());
-    let refused = |script: &str, arguments: &[&str]| {
-        let output = machine.run(script, arguments);
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    };
     let needs = [
         "rustup target add aarch64-unknown-linux-musl",
         "rust-lld",
         "apt-get install gcc-aarch64-linux-gnu",
+        "libc6-dev-arm64-cross",
     ];
     let found = |said: &str| needs.map(|need| said.contains(need));
-    let said = refused("scripts/image", &["--arch=arm64", &root]);
-    assert_eq!(found(&said), [true, true, true], "{said}");
+    let said = machine.refusal("scripts/image", &["--arch=arm64", &root]);
+    assert_eq!(found(&said), [true, true, true, true], "{said}");
     assert!(said.contains("for aarch64 on this machine there is missing:"));
 
     machine.has("lib/rustlib/aarch64-unknown-linux-musl/lib/std", "");
     machine.has("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", "");
-    let said = refused("scripts/image", &["--arch=arm64", &root]);
-    assert_eq!(found(&said), [false, false, true], "{said}");
+    let said = machine.refusal("scripts/image", &["--arch=arm64", &root]);
+    assert_eq!(found(&said), [false, false, true, true], "{said}");
+
+    // Debian only recommends the headers.
+    machine.has("bin/aarch64-linux-gnu-gcc", "exit 1");
+    let said = machine.refusal("scripts/image", &["--arch=arm64", &root]);
+    assert_eq!(found(&said), [false, false, false, true], "{said}");
 
     machine.has("bin/aarch64-linux-gnu-gcc", "");
     machine.has("bin/cargo", "echo \"$@\"; env");
@@ -308,6 +329,133 @@ fn what_another_architecture_needs_is_named_and_then_used() {
     );
     let unknown = machine.run("scripts/image", &["--arch=riscv64"]);
     assert_eq!(unknown.status.code(), Some(64));
+}
+
+/// What the other architecture is built with, tried on a program that takes no minutes: one call, of C.
+#[test]
+fn what_this_machine_has_for_another_architecture_links_a_static_program() {
+    let (other, machine) = match std::env::consts::ARCH {
+        "aarch64" => ("x86_64", 62),
+        _ => ("aarch64", 183),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::write(
+        place("c.c"),
+        "#include <string.h>\nint called(void) { return 7; }\n",
+    )
+    .unwrap();
+    let program = "unsafe extern \"C\" { safe fn called() -> i32; } fn main() { println!(\"{}\", called()); }";
+    fs::write(place("main.rs"), program).unwrap();
+    let target = format!("{other}-unknown-linux-musl");
+    let name = target.replace('-', "_");
+    let upper = name.to_uppercase();
+    let cargo = format!(
+        "#!/usr/bin/env bash\nset -e\ncd {}\n$CC_{name} -c -O2 -o c.o c.c\n\
+         rustc --edition 2024 --target {target} -C linker=\"$CARGO_TARGET_{upper}_LINKER\" \\\n\
+         $CARGO_TARGET_{upper}_RUSTFLAGS -C link-arg=c.o -o main main.rs\n",
+        folder.path().display()
+    );
+    fs::write(place("cargo"), cargo).unwrap();
+    fs::set_permissions(place("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let mut places = vec![folder.path().to_path_buf()];
+    places.extend(std::env::split_paths(&path));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/release");
+    let mut script = Command::new(script);
+    script.arg(other);
+    let output = script
+        .env("PATH", std::env::join_paths(&places).unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("on this machine there is missing:") {
+        // It is not to say so of what is there.
+        let compilers = ["musl", "gnu"].map(|library| format!("{other}-linux-{library}-gcc"));
+        let is_there = |tool: &String| places.iter().any(|place| place.join(tool).exists());
+        let is_named = std::env::var_os(format!("CC_{name}")).is_some();
+        let has_none = !is_named && !compilers.iter().any(is_there);
+        assert_eq!(said.contains("a C compiler"), has_none, "{said}");
+        eprintln!("skipped: nothing is linked: {said}");
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert_static(&fs::read(place("main")).unwrap(), machine);
+}
+
+#[test]
+fn docker_is_asked_for_what_it_can_build() {
+    let machine = Machine::new();
+    machine.has("lib/rustlib/aarch64-unknown-linux-musl/lib/std", "");
+    machine.has("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", "");
+    machine.has("bin/aarch64-linux-gnu-gcc", "");
+    machine.has(
+        "bin/cargo",
+        "mkdir -p target/$5/release; echo $5 >target/$5/release/vod-callback-exporter",
+    );
+    let named = machine.refusal("scripts/image", &["--builder=podman"]);
+    assert!(named.contains("there is no podman on the PATH"), "{named}");
+    let none = machine.refusal("scripts/image", &[]);
+    assert!(none.contains("apt-get install buildah"), "{none}");
+    machine.has("bin/docker", "echo nobody listens >&2; exit 1");
+    let silent = machine.refusal("scripts/image", &[]);
+    assert!(silent.contains("docker with a running daemon"), "{silent}");
+    let silent = machine.refusal("scripts/image", &["--builder=docker"]);
+    assert!(
+        silent.contains("does not answer: nobody listens"),
+        "{silent}"
+    );
+
+    // Where BuildKit is: a plugin, within the client, nowhere.
+    for (buildx, within, arch, built) in [
+        (0, 0, "arm64", Some("- buildx build --load")),
+        (1, 0, "arm64", Some("1 build")),
+        (1, 1, "amd64", Some("0 build")),
+        (1, 1, "arm64", None),
+    ] {
+        machine.has(
+            "bin/docker",
+            &format!(
+                "case $* in 'buildx version') exit {buildx} ;; 'build --help') exit {within} ;; version*) echo amd64 ;;\n\
+                 *) echo \"${{DOCKER_BUILDKIT:--}} $*\" ;; esac"
+            ),
+        );
+        let arguments = [&format!("--arch={arch}"), "--tag=name:1"];
+        let Some(built) = built else {
+            let said = machine.refusal("scripts/image", &arguments);
+            assert!(said.contains("buildx builds for amd64 only"), "{said}");
+            continue;
+        };
+        let output = machine.run("scripts/image", &arguments);
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let expected = format!(
+            "{built} --platform linux/{arch} --build-arg TARGETARCH={arch} --tag name:1 --file Dockerfile target/image/context"
+        );
+        assert!(
+            said.lines().any(|line| line == expected),
+            "{expected}: {said}"
+        );
+        let binary = format!("target/image/context/{arch}/vod-callback-exporter");
+        let binary = fs::read_to_string(machine.0.path().join(binary)).unwrap();
+        let machine = if arch == "arm64" { "aarch64" } else { "x86_64" };
+        assert!(binary.starts_with(machine), "{binary}");
+    }
+}
+
+/// That it is for the machine, and has no interpreter to load libraries.
+fn assert_static(elf: &[u8], machine: u16) {
+    let number = |at: usize| u16::from_le_bytes([elf[at], elf[at + 1]]);
+    assert_eq!(&elf[..5], b"\x7fELF\x02");
+    assert_eq!(number(18), machine);
+    let (size, count) = (usize::from(number(54)), usize::from(number(56)));
+    let start = usize::try_from(u64::from_le_bytes(elf[32..40].try_into().unwrap())).unwrap();
+    assert!(count > 0);
+    let kind = |at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap());
+    let kinds: Vec<u32> = (0..count)
+        .map(|header| kind(start + header * size))
+        .collect();
+    assert!(!kinds.contains(&INTERPRETER), "{kinds:?}");
 }
 
 /// The static binary with its certificates, a folder for the state, and nothing else.
@@ -342,6 +490,14 @@ fn assert_holds_little(image: &Image) {
 
     // One authority of many; their names are in the certificates.
     let bytes = fs::read(image.root.join("vod-callback-exporter")).unwrap();
+    assert_static(
+        &bytes,
+        if cfg!(target_arch = "aarch64") {
+            183
+        } else {
+            62
+        },
+    );
     let authority = b"GlobalSign";
     assert!(bytes.windows(authority.len()).any(|part| part == authority));
 
