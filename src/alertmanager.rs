@@ -19,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use self::alerts::{Book, Round};
+use self::alerts::{Book, Round, Stamp};
 use crate::clock::UnixMillis;
 use crate::config::AlertmanagerConfig;
 use crate::ledger::troubles::Troubles;
 
 /// Between two looks at what is firing: an alert is sent so long after its cause is committed, at most.
-const LOOK: Duration = Duration::from_secs(5);
+pub const LOOK: Duration = Duration::from_secs(5);
 
 /// Where alerts come from.
 pub trait Source: Send + Sync + 'static {
@@ -150,7 +150,8 @@ impl Alerting {
             tracker.spawn(target.run(published.clone(), cancelled.clone(), tracker.clone()));
         }
         let (source, observer) = (Arc::clone(&self.source), Arc::clone(&self.observer));
-        tracker.spawn(look(source, observer, rounds, cancelled.clone()));
+        let book = Book::new(Stamp::from(&config));
+        tracker.spawn(look(source, observer, book, rounds, cancelled.clone()));
         Running {
             config,
             cancelled,
@@ -163,10 +164,10 @@ impl Alerting {
 async fn look(
     source: Arc<dyn Source>,
     observer: Arc<dyn Observer>,
+    mut book: Book,
     rounds: watch::Sender<Arc<Round>>,
     cancelled: CancellationToken,
 ) {
-    let mut book = Book::default();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

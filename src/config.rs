@@ -28,7 +28,7 @@ mod transcodes;
 mod value;
 pub mod web;
 
-pub use alertmanager::{AlertmanagerAuth, AlertmanagerConfig};
+pub use alertmanager::{AlertmanagerAuth, AlertmanagerConfig, OWN_LABELS};
 pub use endpoint::{Endpoint, EndpointError};
 pub use problem::{ConfigError, Place, Problem};
 

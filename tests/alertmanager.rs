@@ -251,6 +251,103 @@ async fn another_config_holds_at_once_and_ends_nothing() {
     assert!(!second.taken().contains(&ends(1)));
 }
 
+/// Where people look from an alert.
+fn linked(addresses: &[SocketAddr], cluster: &str) -> AlertmanagerConfig {
+    AlertmanagerConfig {
+        labels: BTreeMap::from([("cluster".to_owned(), cluster.to_owned())]),
+        runbooks: Some("https://wiki.example.org/runbooks".parse().unwrap()),
+        grafana: Some("https://grafana.example.org".parse().unwrap()),
+        ..config(addresses)
+    }
+}
+
+#[tokio::test]
+async fn labels_and_links_of_the_config_are_in_every_post_firing_or_over() {
+    let receiver = Receiver::start();
+    let (desk, _alerting) = alerting(linked(&[receiver.address], "eu-1"));
+    desk.stalled(0..60);
+    taken(&receiver, |taken| taken.len() > 50).await;
+    desk.stalled([]);
+    taken(&receiver, |taken| taken.contains(&ends(1))).await;
+    for alert in receiver
+        .requests()
+        .iter()
+        .flat_map(|request| request.body.as_array().unwrap())
+    {
+        let name = alert["labels"]["alertname"].as_str().unwrap();
+        let query = match name {
+            "VodTranscodeStalled" => "?var-queue=q",
+            _ => "",
+        };
+        let board = format!("https://grafana.example.org/d/vod-transcodes{query}");
+        let runbook = format!("https://wiki.example.org/runbooks/{name}.md");
+        assert_eq!(alert["labels"]["cluster"], "eu-1", "{alert}");
+        assert_eq!(alert["annotations"]["runbook_url"], runbook, "{alert}");
+        assert_eq!(alert["annotations"]["dashboard_url"], board, "{alert}");
+        assert_eq!(alert["generatorURL"], board, "{alert}");
+    }
+}
+
+/// The clusters of the alerts that a real Alertmanager knows of, with their links.
+async fn clusters(server: &Alertmanager) -> BTreeMap<String, Value> {
+    let alerts = server.ask("alerts").await;
+    let alerts = alerts.as_array().cloned().unwrap_or_default();
+    let cluster = |alert: &Value| alert["labels"]["cluster"].as_str().unwrap_or("").to_owned();
+    alerts
+        .into_iter()
+        .map(|alert| (cluster(&alert), alert))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alerts_under_labels_of_a_config_before_end_by_themselves() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let data = TempDir::new().unwrap();
+    let text = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
+    let file = data.path().join("alertmanager.yml");
+    std::fs::write(&file, text).unwrap();
+    let program = referees.tool("bin/alertmanager");
+    let alone = ["--cluster.listen-address=".to_owned()];
+    let server = Alertmanager::start(&program, &file, &data.path().join("data"), &alone);
+    let linked = |cluster: &str| AlertmanagerConfig {
+        resend: Duration::from_secs(4),
+        ..linked(&[server.address], cluster)
+    };
+    let only = async |expected: &[&str]| {
+        until_asked(
+            async || clusters(&server).await.keys().eq(expected),
+            || format!("never only {expected:?}"),
+        )
+        .await;
+    };
+
+    let (desk, alerting) = alerting(linked("eu-1"));
+    desk.stalled([1]);
+    only(&["eu-1"]).await;
+    let alert = clusters(&server).await.remove("eu-1").unwrap();
+    let board = "https://grafana.example.org/d/vod-transcodes?var-queue=q";
+    let runbook = "https://wiki.example.org/runbooks/VodTranscodeStalled.md";
+    assert_eq!(alert["generatorURL"], board);
+    assert_eq!(alert["annotations"]["dashboard_url"], board);
+    assert_eq!(alert["annotations"]["runbook_url"], runbook);
+
+    // The same config tells the same alert, in a new process too.
+    alerting.stop().await;
+    alerting.apply(Some(linked("eu-1")));
+    let told = clusters(&server).await["eu-1"]["endsAt"].clone();
+    until_asked(
+        async || clusters(&server).await["eu-1"]["endsAt"] != told,
+        || "not told again".to_owned(),
+    )
+    .await;
+    only(&["eu-1"]).await;
+    alerting.apply(Some(linked("eu-2")));
+    only(&["eu-1", "eu-2"]).await;
+    only(&["eu-2"]).await;
+}
+
 #[tokio::test]
 async fn a_slow_one_holds_up_nobody() {
     let (well, slow) = (Receiver::start(), Receiver::start());

@@ -574,20 +574,23 @@ fn uncommented(text: &str) -> String {
         .collect()
 }
 
-#[test]
-fn wrong_options_of_alertmanager_are_said() {
+/// What is said of these options of `alertmanager`, beside which a file `token` is; never a secret.
+fn problems_of_alertmanager(options: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("token"), "secret\n").unwrap();
-    let problems = |options: &str| {
-        let text = format!(
-            "queues: [{{name: q, endpoint: \"https://example.com\"}}]\nalertmanager: {options}\n"
-        );
-        let result = Config::parse("vod.yaml", &text, Some(dir.path()));
-        result.map_or_else(
-            |error| error.to_string(),
-            |config| format!("{:?}", config.warnings),
-        )
-    };
+    let text = format!(
+        "queues: [{{name: q, endpoint: \"https://example.com\"}}]\nalertmanager: {options}\n"
+    );
+    let told = Config::parse("vod.yaml", &text, Some(dir.path())).map_or_else(
+        |error| error.to_string(),
+        |config| format!("{:?}", config.warnings),
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+    told
+}
+
+#[test]
+fn wrong_options_of_alertmanager_are_said() {
     for (options, expected) in [
         ("{}", "alertmanager: found no `urls`"),
         (
@@ -639,11 +642,89 @@ fn wrong_options_of_alertmanager_are_said() {
         ),
         ("{urls: [http://a], max: 1}", "max: unknown key"),
     ] {
-        let told = problems(options);
+        let told = problems_of_alertmanager(options);
         assert!(told.contains(expected), "{options}: {told}");
-        assert!(!told.contains("hunter2"), "{told}");
     }
-    assert_eq!(problems("{urls: [http://a.example:9093/prefix]}"), "[]");
+}
+
+#[test]
+fn wrong_labels_and_links_of_alerts_are_said() {
+    for (options, expected) in [
+        (
+            "{urls: [http://a], labels: cluster}",
+            "labels: found `cluster`, expected a mapping of at most 16 labels",
+        ),
+        (
+            "{urls: [http://a], labels: {queue: a}}",
+            "alertmanager.labels.queue: found the name of a label that is set already \
+             (alertname, queue, severity, stage, video_id), expected another; rename or remove it",
+        ),
+        (
+            "{urls: [http://a], labels: {the-cluster: a}}",
+            "found `the-cluster`, expected a name of 1 to 128 letters, digits and `_`",
+        ),
+        (
+            "{urls: [http://a], labels: {__cluster: a}}",
+            "found `__cluster`, expected a name",
+        ),
+        (
+            "{urls: [http://a], labels: {1a: a}}",
+            "found `1a`, expected a name",
+        ),
+        (
+            "{urls: [http://a], labels: {\"\": a}}",
+            "found empty text, expected a name",
+        ),
+        (
+            "{urls: [http://a], labels: {cluster: \"\"}}",
+            "alertmanager.labels.cluster: found empty text, expected text of 1 to 128 characters",
+        ),
+        (
+            "{urls: [http://a], labels: {cluster: }}",
+            "labels.cluster: found nothing, expected text of 1 to 128 characters without control characters and \
+             outer spaces; give a value or remove the key",
+        ),
+        (
+            "{urls: [http://a], labels: {cluster: 1}}",
+            "labels.cluster: found the number 1, expected text of 1 to 128 characters without control characters and \
+             outer spaces; put it into quotes",
+        ),
+        (
+            "{urls: [http://a], labels: {a: 1, b-: x}}",
+            "found `b-`, expected a name",
+        ),
+        (
+            "{urls: [http://a], labels: {a: x, b: x, c: x, d: x, e: x, f: x, g: x, h: x, i: x, j: x, k: x, l: x, \
+             m: x, n: x, o: x, p: x, q: x}}",
+            "alertmanager.labels: found 17 labels, expected at most 16; remove some",
+        ),
+        (
+            "{urls: [http://a], runbooks: wiki}",
+            "runbooks: found `wiki`, expected a URL such as",
+        ),
+        (
+            "{urls: [http://a], runbooks: \"http://a?page=b\"}",
+            "without user name, password and anything behind `?` or `#`",
+        ),
+        (
+            "{urls: [http://a], grafana: \"http://a#b\"}",
+            "grafana: found `http://a#b`, expected",
+        ),
+        (
+            "{urls: [http://a], grafana: \"http://u:hunter2@a\"}",
+            "grafana: found a URL with user name or password (not shown)",
+        ),
+    ] {
+        let told = problems_of_alertmanager(options);
+        assert!(told.contains(expected), "{options}: {told}");
+    }
+    for options in [
+        "{urls: [http://a.example:9093/prefix]}",
+        "{urls: [http://a], labels: , grafana: \"https://a/b/\", runbooks: \"http://[::1]:80\"}",
+        "{urls: [http://a], labels: {cluster: eu 1, _a__b: \"1\"}}",
+    ] {
+        assert_eq!(problems_of_alertmanager(options), "[]");
+    }
 }
 
 /// The example in a directory that has the files it names, with variables that this process has.
@@ -718,6 +799,9 @@ fn the_example_loads_and_its_comments_show_defaults() {
     assert_eq!(short.quarantine, full.quarantine);
     let (short, full) = (short.alertmanager.unwrap(), full.alertmanager.unwrap());
     assert_eq!((&short.urls, short.resend), (&full.urls, full.resend));
+    assert!(short.labels.is_empty() && short.grafana.is_none() && short.runbooks.is_none());
+    assert_eq!(full.labels["cluster"], "eu-1");
+    assert!(full.grafana.is_some() && full.runbooks.is_some());
     assert_eq!(short.auth, AlertmanagerAuth::Nobody);
     assert!(matches!(full.auth, AlertmanagerAuth::Basic { .. }));
     assert!(full.ca_file.is_some() && full.identity.is_some());

@@ -734,12 +734,60 @@ fn notes_say_what_to_open_and_warn_of_two_consumers() {
     };
     let runbooks = "--set=links.runbooks=https://wiki.example.org";
     let grafana = "--set=links.grafana=https://grafana.example.org";
+    let am = "--set=config.alertmanager.urls[0]=http://alertmanager:9093";
     assert_eq!(nowhere(&[]), [true, true]);
     assert_eq!(nowhere(&[runbooks]), [false, true]);
     assert_eq!(nowhere(&[runbooks, grafana]), [false, false]);
     // Dashboards link to each other without an address.
     let no_rules = "--set=prometheusRule.enabled=false";
     assert_eq!(nowhere(&[no_rules]), [true, false]);
+    // Nor do alerts about single videos lead anywhere by themselves.
+    let videos = |further: &[&str]| {
+        let told = notes("peek", &[&[no_rules, am], further].concat());
+        ["links.runbooks", "links.grafana"].map(|link| told.contains(link))
+    };
+    let am_runbooks = "--set=config.alertmanager.runbooks=https://wiki.example.org";
+    assert_eq!(videos(&[]), [true, true]);
+    assert_eq!(videos(&[am_runbooks]), [false, true]);
+    assert_eq!(videos(&[am_runbooks, grafana]), [false, false]);
+}
+
+/// One value is enough for all links: those of the rules, and those of alerts that the exporter sends itself.
+#[test]
+fn links_of_alerts_about_single_videos_lead_where_values_say() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let render = |case: &str, further: &[&str]| {
+        let answer = charts.template("4", case, "1.34", further);
+        assert!(answer.is_good, "{}", answer.text);
+        let manifests = manifests(&answer.text);
+        let config: Value = serde_saphyr::from_str(config_of(&manifests)).unwrap();
+        ["grafana", "runbooks"].map(|link| config["alertmanager"][link].clone())
+    };
+    let am = "--set=config.alertmanager.urls[0]=http://alertmanager:9093";
+    let [wiki, grafana] = [
+        "https://wiki.example.org/runbooks",
+        "https://grafana.example.org",
+    ];
+    let links = [
+        &*format!("--set=links.runbooks={wiki}"),
+        &format!("--set=links.grafana={grafana}"),
+    ];
+    let own = "--set=config.alertmanager.grafana=http://grafana:3000";
+    let nowhere = [Value::Null, Value::Null];
+    assert_eq!(render("peek", &[am]), nowhere);
+    assert_eq!(render("peek", &links), nowhere, "no alerts, no links");
+    assert_eq!(render("peek", &[am, links[0], links[1]]), [grafana, wiki]);
+    let with_own = [am, links[0], links[1], own];
+    assert_eq!(render("peek", &with_own), ["http://grafana:3000", wiki]);
+    assert_eq!(render("peek-full", &[]), [grafana, wiki]);
+    // What a worker's chart calls `links` is none of the library's business.
+    let beside = [
+        "--set=links.grafana=https://shop.example.org",
+        "--set=vodCallbacks.config.alertmanager.urls[0]=http://alertmanager:9093",
+    ];
+    assert_eq!(render("worker", &beside), nowhere);
 }
 
 /// Its count of passed and failed checks; failures are printed.

@@ -119,6 +119,43 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
         ],
     ),
     (
+        "alertmanager.labels",
+        r#"{"urls": ["http://alertmanager:9093"]}"#,
+        &[
+            "{}",
+            r#"{"cluster": "eu 1", "_": "a", "_a__b": "a", "_1": "a"}"#,
+        ],
+        &[
+            r#""cluster=a""#,
+            r#"["cluster"]"#,
+            r#"{"cluster": ""}"#,
+            r#"{"cluster": 1}"#,
+            r#"{"queue": "a"}"#,
+            r#"{"video_id": "a"}"#,
+            r#"{"__a": "a"}"#,
+            r#"{"1a": "a"}"#,
+            r#"{"a-b": "a"}"#,
+            r#"{"": "a"}"#,
+            r#"{"a":"x","b":"x","c":"x","d":"x","e":"x","f":"x","g":"x","h":"x","i":"x","j":"x","k":"x","l":"x","m":"x","n":"x","o":"x","p":"x","q":"x"}"#,
+        ],
+    ),
+    (
+        "alertmanager.grafana",
+        r#"{"urls": ["http://alertmanager:9093"]}"#,
+        &[
+            r#""https://grafana.example.org""#,
+            r#""http://[::1]:3000/grafana/""#,
+        ],
+        &[
+            r#""grafana""#,
+            r#""""#,
+            r#""https://a:b@grafana""#,
+            r#""https://grafana?orgId=1""#,
+            r#""https://grafana#a""#,
+            "1",
+        ],
+    ),
+    (
         "alertmanager.bearer_token_file",
         r#"{"urls": ["http://alertmanager:9093"]}"#,
         &[r#""rustfmt.toml""#, r#""./rustfmt.toml""#],

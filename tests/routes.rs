@@ -390,6 +390,10 @@ async fn everybody_is_told_once_of_what_is_his() {
             for (queue, video) in [("x", "1"), ("x", "2"), ("x", "3"), ("another", "4")] {
                 firing.push(with(&alert, [("queue", queue), ("video_id", video)]));
             }
+            // With `labels.cluster` in the exporter's config they are that cluster's.
+            for (cluster, video) in [("east", "5"), ("east", "6"), ("west", "7")] {
+                firing.push(with(&alert, [("cluster", cluster), ("video_id", video)]));
+            }
             continue;
         }
         firing.push(with(&alert, [("cluster", &own)]));
@@ -401,6 +405,8 @@ async fn everybody_is_told_once_of_what_is_his() {
     let groups = in_groups(&firing);
     let of_three = groups.values().filter(|alerts| alerts.len() == 3);
     assert_eq!(of_three.count(), VIDEOS.len());
+    let of_two = groups.values().filter(|alerts| alerts.len() == 2);
+    assert_eq!(of_two.count(), VIDEOS.len());
     let another = vec![labels([
         ("alertname", "VodTranscodesStalled"),
         ("severity", "critical"),

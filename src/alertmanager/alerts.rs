@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
+use url::{Url, form_urlencoded};
 
 use crate::clock::UnixMillis;
+use crate::config::AlertmanagerConfig;
 use crate::ledger::snapshot::QueueIdentity;
 use crate::ledger::transcodes::{Ailment, Trouble};
 use crate::ledger::troubles::Troubles;
@@ -17,6 +19,17 @@ use crate::vod::event::MediaKey;
 
 /// Videos that have alerts of their own at a time; the others share one more.
 pub const CAP: usize = 50;
+
+/// The names of all alerts.
+pub const NAMES: [&str; 3] = [STALLED, FAILED, SUPPRESSED];
+const STALLED: &str = "VodTranscodeStalled";
+const FAILED: &str = "VodTranscodeFailed";
+const SUPPRESSED: &str = "VodTranscodeAlertsSuppressed";
+
+/// What links to runbooks begin with unless the config says otherwise, as in the rules.
+pub const RUNBOOKS: &str = "https://runbooks.example.com/vod-callback-exporter";
+/// The same of links to dashboards.
+pub const GRAFANA: &str = "https://grafana.example.com";
 
 /// What tells two alerts apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,12 +52,15 @@ pub enum Key {
 #[serde(rename_all = "camelCase")]
 pub struct Alert {
     /// Its identity; no value is empty.
-    pub labels: BTreeMap<&'static str, String>,
+    pub labels: BTreeMap<String, String>,
     /// For whoever reads it.
     pub annotations: BTreeMap<&'static str, String>,
     /// Since when it fires.
     #[serde(serialize_with = "crate::alertmanager::outbox::as_text")]
     pub starts_at: UnixMillis,
+    /// What Alertmanager calls its source: only what is known to open.
+    #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
+    pub generator_url: Option<String>,
     /// From when on its disappearance is no recovery: it is left to end by itself.
     #[serde(skip)]
     pub lapses_at: Option<UnixMillis>,
@@ -59,9 +75,18 @@ pub struct Round {
     pub queues: BTreeSet<Arc<str>>,
 }
 
+/// What the config puts on every alert.
+#[derive(Clone, Debug, Default)]
+pub struct Stamp {
+    labels: BTreeMap<String, String>,
+    runbooks: Option<Url>,
+    grafana: Option<Url>,
+}
+
 /// Remembers who has an alert of his own.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
+    stamp: Stamp,
     firing: BTreeSet<Key>,
     suppressed: usize,
     /// Since when the summary fires.
@@ -101,9 +126,68 @@ impl Round {
     }
 }
 
+// === impl Stamp ===
+
+impl Stamp {
+    /// A finished alert: `labels` and `annotations` are its own.
+    fn put<const N: usize>(
+        &self,
+        labels: [(&str, String); N],
+        mut annotations: BTreeMap<&'static str, String>,
+        since: UnixMillis,
+    ) -> Alert {
+        let mut all = self.labels.clone();
+        all.extend(labels.map(|(name, value)| (name.to_owned(), value)));
+        let text = |label| all.get(label).map(String::as_str);
+        let runbooks = self.runbooks.as_ref().map_or(RUNBOOKS, Url::as_str);
+        let runbooks = runbooks.trim_end_matches('/');
+        let runbook = format!("{runbooks}/{}.md", text("alertname").unwrap_or_default());
+        let board = self.board(text("queue"));
+        annotations.insert("runbook_url", runbook);
+        annotations.insert("dashboard_url", board.clone());
+        Alert {
+            labels: all,
+            annotations,
+            starts_at: since,
+            generator_url: self.grafana.is_some().then_some(board),
+            lapses_at: None,
+        }
+    }
+
+    /// The board about transcodes, of one queue or all.
+    fn board(&self, queue: Option<&str>) -> String {
+        let grafana = self.grafana.as_ref().map_or(GRAFANA, Url::as_str);
+        let board = format!("{}/d/vod-transcodes", grafana.trim_end_matches('/'));
+        let Some(queue) = queue else {
+            return board;
+        };
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("var-queue", queue);
+        format!("{board}?{}", query.finish())
+    }
+}
+
+impl From<&AlertmanagerConfig> for Stamp {
+    fn from(config: &AlertmanagerConfig) -> Self {
+        Self {
+            labels: config.labels.clone(),
+            runbooks: config.runbooks.clone(),
+            grafana: config.grafana.clone(),
+        }
+    }
+}
+
 // === impl Book ===
 
 impl Book {
+    /// Nobody has an alert yet; all will have what `stamp` says.
+    pub fn new(stamp: Stamp) -> Self {
+        Self {
+            stamp,
+            ..Self::default()
+        }
+    }
+
     /// The alerts that follow from `troubles`, and how many more videos do without one of their own than before.
     ///
     /// Those that got into trouble first have one. Nobody comes later and gets before them, so that who has an alert keeps it,
@@ -132,7 +216,8 @@ impl Book {
             if own < CAP || (own < 2 * CAP && has_alert()) {
                 own += 1;
                 let alerts = video.iter().map(|(_, key, identity, trouble)| {
-                    (key.clone(), Arc::new(Alert::about(identity, trouble)))
+                    let alert = Alert::about(identity, trouble, &self.stamp);
+                    (key.clone(), Arc::new(alert))
                 });
                 firing.extend(alerts);
             } else if let Some((.., trouble)) = video.first() {
@@ -147,7 +232,7 @@ impl Book {
         self.suppressed_since =
             first_suppressed.map(|since| self.suppressed_since.unwrap_or(since.min(now)));
         if let Some(since) = self.suppressed_since {
-            let summary = Alert::summary(suppressed, total, since);
+            let summary = Alert::summary(suppressed, total, since, &self.stamp);
             firing.insert(Key::Suppressed, Arc::new(summary));
         }
         (Round { firing, queues }, newly_suppressed)
@@ -157,10 +242,10 @@ impl Book {
 // === impl Alert ===
 
 impl Alert {
-    fn about(queue: &QueueIdentity, trouble: &Trouble) -> Self {
+    fn about(queue: &QueueIdentity, trouble: &Trouble, stamp: &Stamp) -> Self {
         let (name, stage) = match trouble.ailment {
-            Ailment::Stalled(stage) => ("VodTranscodeStalled", stage),
-            Ailment::Failed => ("VodTranscodeFailed", Stage::Transcode),
+            Ailment::Stalled(stage) => (STALLED, stage),
+            Ailment::Failed => (FAILED, Stage::Transcode),
         };
         let (video, id, since) = (shown(&trouble.media), &queue.id, trouble.since);
         let (summary, mut description) = match trouble.ailment {
@@ -211,42 +296,38 @@ impl Alert {
             annotations.insert("fault", fault.to_string());
             annotations.insert("error_code", code.to_string());
         }
+        let labels = [
+            ("alertname", name.to_owned()),
+            ("queue", id.to_string()),
+            ("severity", "warning".to_owned()),
+            ("stage", stage.as_str().to_owned()),
+            ("video_id", video),
+        ];
         Self {
-            labels: BTreeMap::from([
-                ("alertname", name.to_owned()),
-                ("queue", id.to_string()),
-                ("severity", "warning".to_owned()),
-                ("stage", stage.as_str().to_owned()),
-                ("video_id", video),
-            ]),
-            annotations,
-            starts_at: since,
             lapses_at: trouble.abandoned.map(|abandoned| abandoned.until),
+            ..stamp.put(labels, annotations, since)
         }
     }
 
-    fn summary(suppressed: usize, total: usize, since: UnixMillis) -> Self {
-        Self {
-            labels: BTreeMap::from([
-                ("alertname", "VodTranscodeAlertsSuppressed".to_owned()),
-                ("severity", "warning".to_owned()),
-            ]),
-            annotations: BTreeMap::from([
-                (
-                    "summary",
-                    "More videos are in trouble than have an alert of their own".to_owned(),
+    fn summary(suppressed: usize, total: usize, since: UnixMillis, stamp: &Stamp) -> Self {
+        let labels = [
+            ("alertname", SUPPRESSED.to_owned()),
+            ("severity", "warning".to_owned()),
+        ];
+        let annotations = BTreeMap::from([
+            (
+                "summary",
+                "More videos are in trouble than have an alert of their own".to_owned(),
+            ),
+            (
+                "description",
+                format!(
+                    "{total} videos are stalled or failed, and {suppressed} of them have no alert of their own. \
+                     `vod-callback-exporter transcodes` and /api/v1/transcodes?state=stalled list the stalled ones."
                 ),
-                (
-                    "description",
-                    format!(
-                        "{total} videos are stalled or failed, and {suppressed} of them have no alert of their own. \
-                         `vod-callback-exporter transcodes` and /api/v1/transcodes?state=stalled list the stalled ones."
-                    ),
-                ),
-            ]),
-            starts_at: since,
-            lapses_at: None,
-        }
+            ),
+        ]);
+        stamp.put(labels, annotations, since)
     }
 }
 

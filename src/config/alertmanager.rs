@@ -1,5 +1,6 @@
 //! Where per-video alerts are sent.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,9 @@ use crate::secret::SecretSource;
 
 const RESEND: Duration = Duration::from_mins(1);
 
+/// The labels that alerts have of their own.
+pub const OWN_LABELS: &[&str] = &["alertname", "queue", "severity", "stage", "video_id"];
+
 /// How Alertmanagers are told of single videos.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertmanagerConfig {
@@ -22,6 +26,12 @@ pub struct AlertmanagerConfig {
     pub urls: Vec<Url>,
     /// How often what fires is told again.
     pub resend: Duration,
+    /// Labels of every alert beside its own.
+    pub labels: BTreeMap<String, String>,
+    /// Where runbooks are published.
+    pub runbooks: Option<Url>,
+    /// Where Grafana is.
+    pub grafana: Option<Url>,
     /// Who we are.
     pub auth: AlertmanagerAuth,
     /// PEM certificates to trust instead of the system's.
@@ -51,6 +61,9 @@ pub enum AlertmanagerAuth {
 pub(super) struct Options {
     urls: Field<Vec<Url>>,
     resend: Field<Duration>,
+    labels: BTreeMap<String, String>,
+    runbooks: Field<Url>,
+    grafana: Field<Url>,
     username: Field<String>,
     password: Field<SecretSource>,
     bearer_token: Field<SecretSource>,
@@ -67,6 +80,9 @@ impl AlertmanagerConfig {
         Self {
             urls,
             resend: RESEND,
+            labels: BTreeMap::new(),
+            runbooks: None,
+            grafana: None,
             auth: AlertmanagerAuth::Nobody,
             ca_file: None,
             identity: None,
@@ -81,6 +97,9 @@ impl Options {
         Self {
             urls: table.urls("urls"),
             resend: table.seconds("resend"),
+            labels: table.label_map("labels"),
+            runbooks: table.base("runbooks"),
+            grafana: table.base("grafana"),
             username: table.text("username"),
             password: table.secret("password"),
             bearer_token: table.secret("bearer_token"),
@@ -120,6 +139,9 @@ impl Options {
         Some(AlertmanagerConfig {
             urls,
             resend: options.resend.value().unwrap_or(RESEND),
+            labels: options.labels,
+            runbooks: options.runbooks.value(),
+            grafana: options.grafana.value(),
             auth: auth(
                 &place,
                 options.username,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::MAX_QUEUES;
+use super::alertmanager::OWN_LABELS;
 pub use super::value::Kind;
 
 /// One option.
@@ -362,6 +363,24 @@ pub const OPTIONS: &[ConfigOption] = &[
         Kind::Seconds(10, 3600),
         "60s",
         "How often what fires is sent again. An alert ends by itself after three times as long without the exporter.",
+    ),
+    option(
+        "alertmanager.labels",
+        Kind::LabelMap(OWN_LABELS),
+        "none",
+        "Labels of every alert beside its own `alertname`, `queue`, `severity`, `stage` and `video_id`; names are those of Prometheus and begin not with `__`. For what Prometheus adds to alerts of rules as `external_labels`, so that one route or inhibition fits both. Replicas need the same.",
+    ),
+    option(
+        "alertmanager.runbooks",
+        Kind::Base("https://wiki.example.org/runbooks"),
+        "`https://runbooks.example.com/vod-callback-exporter`, which leads nowhere",
+        "Where docs/runbooks is published, for the annotation `runbook_url`.",
+    ),
+    option(
+        "alertmanager.grafana",
+        Kind::Base("https://grafana.example.org"),
+        "`https://grafana.example.com`, which leads nowhere",
+        "Where Grafana with the boards of `dashboards/` is, for the annotation `dashboard_url` and the link *Source*.",
     ),
     option(
         "alertmanager.username",

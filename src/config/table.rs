@@ -1,5 +1,6 @@
 //! Reading a mapping of the file key by key, collecting every problem on the way.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use url::Url;
@@ -9,7 +10,9 @@ use super::node::{Node, Value, describe_text, plain};
 use super::options::{ConfigOption, Kind};
 use super::problem::{Place, Problem, nearest};
 use super::schema::Schema;
-use super::value::{MAX_LABELS, MAX_URLS, parse_bytes, parse_duration};
+use super::value::{
+    LABEL_NAME, MAX_LABEL_MAP, MAX_LABELS, MAX_URLS, is_label_name, parse_bytes, parse_duration,
+};
 use crate::ledger::counts::TRANSCODE_BOUNDS;
 use crate::secret::SecretSource;
 
@@ -274,6 +277,31 @@ impl<'p> Table<'p> {
         })
     }
 
+    /// Takes a mapping from names of labels to their values; none if the file does not mention it.
+    pub(super) fn label_map(&mut self, key: &str) -> BTreeMap<String, String> {
+        let taken = match self.option(key).map(|option| option.kind) {
+            Some(Kind::LabelMap(taken)) => taken,
+            _ => &[],
+        };
+        let entries = self.tables(key);
+        if let (true, Some((place, ..))) = (entries.len() > MAX_LABEL_MAP, entries.last()) {
+            let (found, place) = (entries.len(), self.place.key(place.line, key));
+            self.problems.push(place.problem(format!(
+                "found {found} labels, expected at most {MAX_LABEL_MAP}; remove some"
+            )));
+        }
+        let mut labels = BTreeMap::new();
+        for (place, name, node) in entries {
+            match read_label(&name, node.value, taken) {
+                Ok(value) => {
+                    labels.insert(name, value);
+                }
+                Err(text) => self.problems.push(place.problem(text)),
+            }
+        }
+        labels
+    }
+
     /// Takes a time in whole seconds.
     pub(super) fn seconds(&mut self, key: &str) -> Field<Duration> {
         self.field(key, |_, value, kind| {
@@ -331,6 +359,15 @@ impl<'p> Table<'p> {
     pub(super) fn url(&mut self, key: &str) -> Field<Url> {
         self.field(key, |_, value, kind| {
             read_url(&value).ok_or_else(|| unexpected(&value, kind))
+        })
+    }
+
+    /// Takes such a URL that others begin with.
+    pub(super) fn base(&mut self, key: &str) -> Field<Url> {
+        self.field(key, |_, value, kind| {
+            read_url(&value)
+                .filter(|url| url.query().is_none() && url.fragment().is_none())
+                .ok_or_else(|| unexpected(&value, kind))
         })
     }
 
@@ -467,6 +504,27 @@ fn read_url(value: &Value) -> Option<Url> {
             && url.username().is_empty()
             && url.password().is_none()
     })
+}
+
+/// Reads the value of a label whose name is none of `taken`, or tells what is wrong with one of the two.
+fn read_label(name: &str, value: Value, taken: &[&str]) -> Result<String, String> {
+    if taken.contains(&name) {
+        return Err(format!(
+            "found the name of a label that is set already ({}), expected another; rename or remove it",
+            taken.join(", ")
+        ));
+    }
+    if !is_label_name(name) {
+        let found = describe_text(name);
+        return Err(format!("found {found}, expected {LABEL_NAME}; rename it"));
+    }
+    let remedy = match value {
+        Value::Text(text) if Kind::Label.accepts(&text) => return Ok(text),
+        Value::Bool(_) | Value::Int(_) | Value::Float(_) => "put it into quotes",
+        Value::Null => "give a value or remove the key",
+        _ => "give another value",
+    };
+    Err(format!("{}; {remedy}", unexpected(&value, Kind::Label)))
 }
 
 /// Reads an endpoint, or tells what is wrong with it.

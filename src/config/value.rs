@@ -51,10 +51,14 @@ pub enum Kind {
     VodEndpoint,
     /// A URL such as this one.
     Url(&'static str),
+    /// The beginning of URLs, such as this one.
+    Base(&'static str),
     /// A list of URLs such as this one.
     Urls(&'static str),
     /// A list of texts for labels.
     Labels,
+    /// A mapping from names of labels, none of which is one of these, to their values.
+    LabelMap(&'static [&'static str]),
     /// PEM text, which may be a secret.
     Pem,
     /// A list of names of client certificates.
@@ -71,6 +75,13 @@ pub enum Kind {
 
 /// The most items of [`Kind::Labels`].
 pub(super) const MAX_LABELS: usize = 100;
+
+/// The most labels of [`Kind::LabelMap`].
+pub(super) const MAX_LABEL_MAP: usize = 16;
+
+/// What a label's name is.
+pub(super) const LABEL_NAME: &str =
+    "a name of 1 to 128 letters, digits and `_`, which begins with no digit and not with `__`";
 
 /// The most items of [`Kind::Urls`].
 pub(super) const MAX_URLS: usize = 16;
@@ -90,6 +101,16 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let span: Span = text.parse().ok()?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
     Duration::try_from(duration).ok()
+}
+
+/// Whether Prometheus takes this as the name of a label, and keeps it for no use of its own.
+pub(super) fn is_label_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && !name.starts_with("__")
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// A size such as `4MiB`, `500 kB`, `4194304`.
@@ -232,11 +253,21 @@ impl fmt::Display for Kind {
                 f.write_str("a URL such as `https://vod.cn-shanghai.aliyuncs.com`")
             }
             Self::Url(example) => write!(f, "a URL such as `{example}`"),
+            Self::Base(example) => write!(
+                f,
+                "a URL such as `{example}`, without user name, password and anything behind `?` or `#`"
+            ),
             Self::Urls(example) => write!(
                 f,
                 "a list of 1 to {MAX_URLS} URLs such as `{example}`, without user name and password"
             ),
             Self::Labels => write!(f, "a list of at most {MAX_LABELS} texts"),
+            Self::LabelMap(_) => {
+                write!(
+                    f,
+                    "a mapping of at most {MAX_LABEL_MAP} labels, such as `cluster: eu-1`"
+                )
+            }
             Self::Bytes(min, max) => {
                 write!(f, "a size from `{}` to `{}`", bytes(min), bytes(max))
             }
@@ -272,6 +303,26 @@ mod tests {
             "99999999999999999999s",
         ] {
             assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_labels_are_those_that_users_may_give() {
+        let long = "x".repeat(128);
+        for name in ["cluster", "_", "_a", "a__b", "A1", &long] {
+            assert!(is_label_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "__name__",
+            "__",
+            "1a",
+            "a-b",
+            "a b",
+            "\u{e9}",
+            &(long + "x"),
+        ] {
+            assert!(!is_label_name(name), "{name}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vod_callback_exporter::alertmanager::LOOK;
+use vod_callback_exporter::alertmanager::alerts::{GRAFANA, NAMES, RUNBOOKS};
 use vod_callback_exporter::metrics::catalogue::{self, Family, Kind, LABELS};
 
 use super::proof::{PIPELINE, Row, promise};
@@ -100,45 +102,60 @@ fn every_alert_says_what_it_is_and_where_to_look() {
         assert!(rule.annotation("description").ends_with('.'), "{name}");
         let runbook = rule.annotation("runbook_url");
         assert!(
-            runbook == format!("https://runbooks.example.com/vod-callback-exporter/{name}.md"),
+            runbook == format!("{RUNBOOKS}/{name}.md"),
             "{name}: {runbook}"
         );
         let dashboard = rule.annotation("dashboard_url");
         let uid = dashboard
-            .strip_prefix("https://grafana.example.com/d/")
+            .strip_prefix(&format!("{GRAFANA}/d/"))
             .unwrap_or("");
         let uid = uid.split('?').next().unwrap_or("");
         assert!(DASHBOARDS.contains(&uid), "{name}: {dashboard}");
 
-        let path = rules::root().join(format!("docs/runbooks/{name}.md"));
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            text.starts_with(&format!("# {name}\n")),
-            "{}",
-            path.display()
-        );
-        for part in ["## Meaning", "## Confirm", "## Do", "## Silence"] {
-            assert!(text.contains(part), "{} has no {part}", path.display());
-        }
-        let promise = format!("Fires within {} minutes", promised[name.as_str()]);
-        assert!(
-            text.contains(&promise),
-            "{} lacks {promise:?}",
-            path.display()
-        );
-        let severity = format!("Severity: {}", rule.severity);
-        assert!(
-            text.contains(&severity),
-            "{} lacks {severity:?}",
-            path.display()
-        );
+        let within = format!("{} minutes", promised[name.as_str()]);
+        has_page(name, &rule.severity, &within);
     }
-    let pages = std::fs::read_dir(rules::root().join("docs/runbooks")).unwrap();
-    assert_eq!(
-        pages.count(),
-        alerts.len() + 1,
-        "one page an alert, and a list of them"
+}
+
+/// An alert's page has its parts, and the list of pages names it.
+fn has_page(name: &str, severity: &str, within: &str) {
+    let path = rules::root().join(format!("docs/runbooks/{name}.md"));
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        text.starts_with(&format!("# {name}\n")),
+        "{}",
+        path.display()
     );
+    let severities = format!("Severity: {severity}.");
+    let promise = format!("Fires within {within} ");
+    let parts = ["## Meaning", "## Confirm", "## Do", "## Silence"];
+    for part in parts.into_iter().chain([&*severities, &promise]) {
+        assert!(text.contains(part), "{} lacks {part:?}", path.display());
+    }
+    let list = std::fs::read_to_string(rules::root().join("docs/runbooks/README.md")).unwrap();
+    let row = format!("\n| [{name}]({name}.md) | {severity} | ");
+    assert!(list.contains(&row), "the list of runbooks lacks {name}");
+}
+
+/// Alerts about single videos come from the exporter, at its next look.
+#[test]
+fn alerts_of_the_exporter_itself_have_pages_too() {
+    for name in NAMES {
+        has_page(name, "warning", &format!("{} seconds", LOOK.as_secs()));
+    }
+}
+
+#[test]
+fn no_page_is_without_an_alert() {
+    let mut expected: BTreeSet<String> = alerts().into_iter().map(|rule| rule.name).collect();
+    expected.extend(NAMES.map(str::to_owned));
+    expected.insert("README".to_owned());
+    let files = std::fs::read_dir(rules::root().join("docs/runbooks")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let found: BTreeSet<String> = names
+        .map(|name| name.trim_end_matches(".md").to_owned())
+        .collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

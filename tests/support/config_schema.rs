@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests panic")]
 
+use std::collections::BTreeMap;
+
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 use vod_callback_exporter::cli::Cli;
@@ -86,6 +88,7 @@ fn of_kind(kind: Kind) -> Value {
         Kind::QueuePrefix => text("[A-Za-z0-9_-]{0,256}"),
         Kind::Endpoint | Kind::VodEndpoint | Kind::Proxy => text(&format!("{AUTHORITY}/?")),
         Kind::Url(_) => text(&format!(r"{AUTHORITY}([/?#]\S*)?")),
+        Kind::Base(_) => text(&format!(r"{AUTHORITY}(/[^\s?#]*)?")),
         Kind::Urls(_) => list(1, 16, text(&format!(r"{AUTHORITY}(/[^\s?]*)?"))),
         Kind::File => json!({"type": "string", "minLength": 1}),
         Kind::Variable => text("[A-Za-z_][A-Za-z0-9_]{0,255}"),
@@ -118,6 +121,19 @@ fn of_kind(kind: Kind) -> Value {
             json!({"type": "string", "enum": forms.collect::<Vec<_>>()})
         }
         Kind::Labels => list(0, 100, label()),
+        Kind::LabelMap(taken) => {
+            let never = taken.iter().map(|name| (*name, json!({"not": {}})));
+            json!({
+                "type": "object",
+                "maxProperties": 16,
+                "properties": never.collect::<BTreeMap<_, _>>(),
+                // No name begins with `__`. Helm 4 tells no path of a `propertyNames`.
+                "patternProperties": {
+                    "^([A-Za-z][A-Za-z0-9_]{0,127}|_[A-Za-z0-9][A-Za-z0-9_]{0,126}|_)$": label(),
+                },
+                "additionalProperties": false,
+            })
+        }
         Kind::Names => list(0, 100, json!({"type": "string"})),
         Kind::Users => json!({"type": "object", "additionalProperties": {"type": "string"}}),
         Kind::Pem | Kind::Header | Kind::Interval => json!({"type": "string"}),

@@ -74,6 +74,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 key: ""
 fullname: {{ include "vod-callback-exporter.fullname" . | quote }}
 version: {{ .Chart.AppVersion | quote }}
+links: {{ toJson .Values.links }}
 labels: |
   {{- include "vod-callback-exporter.labels" . | nindent 2 }}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* The exporter's config file: what the values say, with the mode of each queue and where credentials come from. */}}
+{{/* The exporter's config file: what the values say, with the mode of each queue, where credentials come from and, in a chart that has them, where links lead. */}}
 {{- define "vod-callback-sidecar.config" -}}
 {{- include "vod-callback-sidecar.check" . -}}
 {{- $v := .root.Values -}}
@@ -29,6 +29,11 @@
 {{- end -}}
 {{- range $section := list "accounts" "defaults" "quarantine" -}}
 {{- if empty (get $config $section) }}{{ $_ := unset $config $section }}{{ end -}}
+{{- end -}}
+{{- if $config.alertmanager -}}
+{{- range $option, $base := .links -}}
+{{- if and $base (not (hasKey $config.alertmanager $option)) }}{{ $_ := set $config.alertmanager $option $base }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{ toYaml $config }}
 {{- end -}}

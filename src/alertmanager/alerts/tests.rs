@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::OWN_LABELS;
 use crate::ledger::snapshot::{Mode, Role};
 use crate::vod::fault::{ErrorCode, Fault};
 
@@ -48,6 +49,12 @@ fn troubles(videos: impl IntoIterator<Item = Trouble>) -> Troubles {
     }
 }
 
+fn owned<const N: usize>(labels: [(&str, &str); N]) -> BTreeMap<String, String> {
+    labels
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
 #[test]
 fn labels_tell_what_the_alert_is_and_nothing_that_changes() {
     let mut book = Book::default();
@@ -60,14 +67,16 @@ fn labels_tell_what_the_alert_is_and_nothing_that_changes() {
         ("VodTranscodeFailed", "video-2"),
     ];
     for (labels, (name, video)) in labels.into_iter().zip(expected) {
-        let expected = BTreeMap::from([
-            ("alertname", name.to_owned()),
-            ("queue", "q".to_owned()),
-            ("severity", "warning".to_owned()),
-            ("stage", "transcode".to_owned()),
-            ("video_id", video.to_owned()),
-        ]);
-        assert_eq!(*labels, expected);
+        let expected = [
+            ("alertname", name),
+            ("queue", "q"),
+            ("severity", "warning"),
+            ("stage", "transcode"),
+            ("video_id", video),
+        ];
+        assert_eq!(*labels, owned(expected));
+        // Which the config may not set.
+        assert_eq!(expected.map(|(label, _)| label), *OWN_LABELS);
     }
     let starts: Vec<i64> = round
         .firing
@@ -78,13 +87,69 @@ fn labels_tell_what_the_alert_is_and_nothing_that_changes() {
 }
 
 #[test]
+fn labels_and_links_of_the_config_are_on_every_alert() {
+    let links = |stamp: &Stamp, alert: &Alert| {
+        let runbook = alert.annotations["runbook_url"].clone();
+        let board = alert.annotations["dashboard_url"].clone();
+        // The source is known to open only where the config says where Grafana is.
+        let source = stamp.grafana.is_some().then(|| board.clone());
+        assert_eq!(alert.generator_url, source);
+        (runbook, board)
+    };
+    let queue = identity("a&b #1/\u{e9}");
+    let look = |stamp: &Stamp| {
+        let failed = trouble(0, 700, Ailment::Failed);
+        let flood = (1..=60).map(|number| stalled(number, 800)).chain([failed]);
+        let troubles = Troubles {
+            queues: BTreeSet::from([Arc::clone(&queue.id)]),
+            videos: flood.map(|trouble| (Arc::clone(&queue), trouble)).collect(),
+        };
+        Book::new(stamp.clone()).look(troubles, NOW).0.firing
+    };
+    let bare = Stamp::default();
+    let url = |text: &str| Some(text.parse().unwrap());
+    let stamp = Stamp {
+        // Of two labels of one name its own stays.
+        labels: owned([("cluster", "eu-1"), ("severity", "none")]),
+        runbooks: url("https://wiki.example.org/runbooks/"),
+        grafana: url("http://grafana:3000"),
+    };
+    let query = "?var-queue=a%26b+%231%2F%C3%A9";
+    let (plain, stamped) = (look(&bare), look(&stamp));
+    let mut seen = BTreeSet::new();
+    for (key, alert) in &stamped {
+        let name = &*alert.labels["alertname"];
+        seen.insert(name);
+        let mut labels = plain[key].labels.clone();
+        labels.insert("cluster".to_owned(), "eu-1".to_owned());
+        assert_eq!(alert.labels, labels);
+        let query = if *key == Key::Suppressed { "" } else { query };
+        let expected = [
+            (
+                &stamp,
+                alert,
+                "https://wiki.example.org/runbooks",
+                "http://grafana:3000",
+            ),
+            (&bare, &plain[key], RUNBOOKS, GRAFANA),
+        ];
+        for (stamp, alert, runbooks, grafana) in expected {
+            let runbook = format!("{runbooks}/{name}.md");
+            let board = format!("{grafana}/d/vod-transcodes{query}");
+            assert_eq!(links(stamp, alert), (runbook, board));
+        }
+    }
+    assert_eq!(seen, BTreeSet::from(NAMES));
+}
+
+#[test]
 fn an_id_that_is_none_gets_into_no_command_and_moves_no_cursor() {
     let about = |id: &str| {
         let trouble = Trouble {
             media: MediaKey::of(id),
             ..stalled(1, 800)
         };
-        Alert::about(&identity("q"), &trouble)
+        Alert::about(&identity("q"), &trouble, &Stamp::default())
     };
     let usual = "0123456789abcdef0123456789abcdef";
     let command = format!("aliyun vod GetTranscodeSummary --VideoIds {usual} --region cn-shanghai");
@@ -115,11 +180,12 @@ fn a_failure_tells_whose_fault_it_is_beside_the_labels() {
         failure: Some((Fault::Config, ErrorCode::InternalError)),
         ..trouble(1, 900, Ailment::Failed)
     };
-    let annotations = Alert::about(&identity("q"), &failed).annotations;
+    let about = |trouble| Alert::about(&identity("q"), trouble, &Stamp::default());
+    let annotations = about(&failed).annotations;
     assert_eq!(annotations["fault"], "config");
     assert_eq!(annotations["error_code"], ErrorCode::InternalError.as_str());
     assert_eq!(annotations["last_sign"], failed.last_sign.to_string());
-    let stalled = Alert::about(&identity("q"), &stalled(1, 900)).annotations;
+    let stalled = about(&stalled(1, 900)).annotations;
     assert!(!stalled.contains_key("fault"), "{stalled:?}");
 }
 

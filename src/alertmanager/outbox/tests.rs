@@ -23,9 +23,10 @@ fn at(secs: i64) -> UnixMillis {
 
 fn round(firing: impl IntoIterator<Item = u8>) -> Round {
     let alert = Alert {
-        labels: BTreeMap::from([("alertname", "A".to_owned())]),
+        labels: BTreeMap::from([("alertname".to_owned(), "A".to_owned())]),
         annotations: BTreeMap::new(),
         starts_at: at(-100),
+        generator_url: Some("http://grafana/d/a".to_owned()),
         lapses_at: None,
     };
     let alert = Arc::new(alert);
@@ -61,7 +62,7 @@ fn the_wire_has_both_times_and_no_more_than_it_should() {
     assert_eq!(
         serde_json::to_string(&due).unwrap(),
         "[{\"labels\":{\"alertname\":\"A\"},\"annotations\":{},\"startsAt\":\"1970-01-12T13:45:00Z\",\
-         \"endsAt\":\"1970-01-12T13:49:40Z\"}]"
+         \"generatorURL\":\"http://grafana/d/a\",\"endsAt\":\"1970-01-12T13:49:40Z\"}]"
     );
 }
 

@@ -1,5 +1,5 @@
 {{/* A copy, by scripts/charts, of vod-callback-sidecar/templates/_config.tpl. */}}
-{{/* The exporter's config file: what the values say, with the mode of each queue and where credentials come from. */}}
+{{/* The exporter's config file: what the values say, with the mode of each queue, where credentials come from and, in a chart that has them, where links lead. */}}
 {{- define "vod-callback-exporter.shared.config" -}}
 {{- include "vod-callback-exporter.shared.check" . -}}
 {{- $v := .root.Values -}}
@@ -30,6 +30,11 @@
 {{- end -}}
 {{- range $section := list "accounts" "defaults" "quarantine" -}}
 {{- if empty (get $config $section) }}{{ $_ := unset $config $section }}{{ end -}}
+{{- end -}}
+{{- if $config.alertmanager -}}
+{{- range $option, $base := .links -}}
+{{- if and $base (not (hasKey $config.alertmanager $option)) }}{{ $_ := set $config.alertmanager $option $base }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{ toYaml $config }}
 {{- end -}}
