@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
+use vod_callback_exporter::clock::{self, UnixMillis};
 
 use super::authority::Pair;
 
@@ -44,6 +45,7 @@ pub(crate) struct Receiver {
 }
 
 struct State {
+    now: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
     answer: Answer,
     tls: Option<Arc<ServerConfig>>,
     requests: Vec<Request>,
@@ -60,6 +62,7 @@ impl Receiver {
         let receiver = Self {
             address: listener.local_addr().unwrap(),
             state: Arc::new(Mutex::new(State {
+                now: Arc::new(clock::now),
                 answer: Answer::Status(200, ""),
                 tls: None,
                 requests: Vec::new(),
@@ -98,6 +101,11 @@ impl Receiver {
             .with_single_cert(chain, key)
             .unwrap();
         self.state.lock().unwrap().tls = Some(Arc::new(config));
+    }
+
+    /// Tells the time by another clock.
+    pub(crate) fn by(&self, now: impl Fn() -> UnixMillis + Send + Sync + 'static) {
+        self.state.lock().unwrap().now = Arc::new(now);
     }
 
     /// Answers so from now on.
@@ -154,11 +162,12 @@ impl Receiver {
         let answer = {
             let mut state = self.state.lock().unwrap();
             let answer = state.answer.clone();
+            let at = (state.now)().0 / 1000;
             state.requests.push(Request {
                 first_line: first_line.trim().to_owned(),
                 authorization,
                 body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-                at: vod_callback_exporter::clock::now().0 / 1000,
+                at,
                 answer: answer.clone(),
             });
             answer
