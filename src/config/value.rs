@@ -73,7 +73,7 @@ pub enum Kind {
 pub(super) const MAX_LABELS: usize = 100;
 
 /// The most items of [`Kind::Urls`].
-pub(super) const MAX_URLS: usize = 16;
+pub(crate) const MAX_URLS: usize = 16;
 
 const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
