@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use self::alerts::{Book, Round, Stamp};
+use self::targets::Resolver;
 use crate::clock::UnixMillis;
 use crate::config::AlertmanagerConfig;
 use crate::ledger::troubles::Troubles;
@@ -63,6 +64,7 @@ pub enum Sent {
 pub struct Alerting {
     source: Arc<dyn Source>,
     observer: Arc<dyn Observer>,
+    resolver: Arc<dyn Resolver>,
     seed: u64,
     running: Mutex<Option<Running>>,
 }
@@ -97,9 +99,16 @@ impl Alerting {
         Self {
             source,
             observer,
+            resolver: Arc::new(targets::System),
             seed,
             running: Mutex::default(),
         }
+    }
+
+    /// Looks names up here rather than where the operating system does.
+    #[must_use]
+    pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
+        Self { resolver, ..self }
     }
 
     /// Sends by this config from now on. The same one changes nothing; another starts anew, which Alertmanager does not
@@ -145,6 +154,7 @@ impl Alerting {
                 &config,
                 Arc::clone(&self.source),
                 Arc::clone(&self.observer),
+                Arc::clone(&self.resolver),
                 self.seed,
             );
             tracker.spawn(target.run(published.clone(), cancelled.clone(), tracker.clone()));

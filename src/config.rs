@@ -31,6 +31,8 @@ pub mod web;
 pub use alertmanager::{AlertmanagerAuth, AlertmanagerConfig, OWN_LABELS};
 pub use endpoint::{Endpoint, EndpointError};
 pub use problem::{ConfigError, Place, Problem};
+pub(crate) use table::parse_url;
+pub(crate) use value::MAX_URLS;
 
 /// Queues that one process may watch, discovered ones included: the number MNS allows in a region.
 pub const MAX_QUEUES: usize = 1_000;

@@ -11,6 +11,8 @@
 mod alertmanagers;
 #[path = "support/authority.rs"]
 mod authority;
+#[path = "alertmanager/hours.rs"]
+mod hours;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/receivers.rs"]
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use alertmanagers::Alertmanager;
 use authority::Authority;
+use hours::Log;
 use receivers::{Answer, Receiver};
 use referees::Referees;
 use scrape::Scrape;
@@ -88,16 +91,11 @@ impl Observer for Desk {
 impl Desk {
     /// These videos are stalled now, and no others.
     fn stalled(&self, videos: impl IntoIterator<Item = u32>) {
-        let queue = Arc::new(QueueIdentity {
-            id: QUEUE.into(),
-            mns_queue: QUEUE.into(),
-            endpoint: "http://127.0.0.1".into(),
-            account: "".into(),
-            region: "cn-shanghai".into(),
-            mode: Mode::Consume,
-            role: Role::Callback,
-        });
-        let since = UnixMillis(clock::now().0 / 60_000 * 60_000);
+        self.stalled_since(videos, UnixMillis(clock::now().0 / 60_000 * 60_000));
+    }
+
+    fn stalled_since(&self, videos: impl IntoIterator<Item = u32>, since: UnixMillis) {
+        let queue = identity();
         let trouble = |video: u32| Trouble {
             media: MediaKey::of(&format!("v{video}")),
             ailment: Ailment::Stalled(Stage::Transcode),
@@ -119,9 +117,26 @@ impl Desk {
 
     /// Alerts in calls to this Alertmanager that ended so.
     fn count(&self, address: SocketAddr, result: Sent) -> usize {
-        let key = (address.to_string(), result.as_str());
+        self.sent_of(&address.to_string(), result)
+    }
+
+    /// The same by the name that its URL has.
+    fn sent_of(&self, name: &str, result: Sent) -> usize {
+        let key = (name.to_owned(), result.as_str());
         self.sent.lock().unwrap().get(&key).copied().unwrap_or(0)
     }
+}
+
+fn identity() -> Arc<QueueIdentity> {
+    Arc::new(QueueIdentity {
+        id: QUEUE.into(),
+        mns_queue: QUEUE.into(),
+        endpoint: "http://127.0.0.1".into(),
+        account: "".into(),
+        region: "cn-shanghai".into(),
+        mode: Mode::Consume,
+        role: Role::Callback,
+    })
 }
 
 fn config(addresses: &[SocketAddr]) -> AlertmanagerConfig {
@@ -367,7 +382,9 @@ async fn a_slow_one_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn certificates_and_passwords_are_read_again() {
+async fn certificates_and_passwords_are_read_again_and_what_is_wrong_with_them_is_told_once() {
+    let log = Log::default();
+    let _open = log.open();
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name);
     let (ours, theirs) = (Authority::new(), Authority::new());
@@ -387,17 +404,16 @@ async fn certificates_and_passwords_are_read_again() {
     });
     desk.stalled([1]);
     let failed = || desk.count(receiver.address, Sent::Failed);
-    until(|| failed() > 0, || "no failure".to_owned()).await;
+    until(|| failed() > 1, || "no failure".to_owned()).await;
+    let said = || log.of(&receiver.address.to_string());
+    assert_eq!(said(), ["connection"]);
     assert!(receiver.requests().is_empty(), "no request before trust");
 
     receiver.answer(Answer::Status(401, ""));
     std::fs::write(path("ca.pem"), theirs.pem()).unwrap();
-    until(
-        || !receiver.requests().is_empty(),
-        || "no request".to_owned(),
-    )
-    .await;
+    until(|| receiver.requests().len() > 1, || "no request".to_owned()).await;
     let before = receiver.requests().len();
+    assert_eq!(said(), ["connection", "unauthorized"]);
     std::fs::write(path("password"), "right\n").unwrap();
     receiver.answer(Answer::Status(200, ""));
     until(
@@ -408,6 +424,8 @@ async fn certificates_and_passwords_are_read_again() {
     let last = receiver.requests().pop().unwrap();
     assert_eq!(last.first_line, "POST /behind/api/v2/alerts HTTP/1.1");
     assert_eq!(last.authorization.as_deref(), Some("Basic dXM6cmlnaHQ="));
+    let all = ["connection", "unauthorized", "Alerts are taken again."];
+    until(|| said() == all, || format!("{:?}", said())).await;
 }
 
 #[tokio::test]
@@ -434,10 +452,7 @@ async fn a_name_is_looked_up_and_one_that_leads_nowhere_is_counted() {
         ..config(&[])
     });
     desk.stalled([1]);
-    let failed = || {
-        let key = ("no-such-host.invalid:9093".to_owned(), "failed");
-        desk.sent.lock().unwrap().get(&key).copied().unwrap_or(0)
-    };
+    let failed = || desk.sent_of("no-such-host.invalid:9093", Sent::Failed);
     until(|| failed() > 0, || format!("{:?}", desk.sent)).await;
     // Where the name prefers IPv6, the receiver does not listen.
     let prefers_ipv4 = tokio::net::lookup_host(&named)
@@ -483,12 +498,16 @@ fn upload(video: &str) -> String {
 }
 
 fn end(status: &str, video: &str) -> String {
-    let started = UnixMillis(clock::now().0 / 1_000 * 1_000).to_string();
+    ended(status, video, clock::now())
+}
+
+fn ended(status: &str, video: &str, at: UnixMillis) -> String {
+    let started = UnixMillis(at.0 / 1_000 * 1_000).to_string();
     let stream = json!([{
         "Status": status, "Definition": "HD", "StartTime": started, "FinishTime": started,
         "ErrorCode": if status == "fail" { "InternalError" } else { "" },
     }]);
-    event("TranscodeComplete", status, video, clock::now(), &stream)
+    event("TranscodeComplete", status, video, at, &stream)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

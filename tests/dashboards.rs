@@ -4,9 +4,12 @@
 #![expect(
     clippy::expect_used,
     clippy::print_stderr,
+    clippy::unwrap_used,
     reason = "helpers of tests panic and print"
 )]
 
+#[path = "support/alertmanagers.rs"]
+mod alertmanagers;
 #[path = "support/boards.rs"]
 mod boards;
 #[path = "dashboards/meaning.rs"]
@@ -19,17 +22,23 @@ mod prometheus;
 mod promql;
 #[path = "support/referees.rs"]
 mod referees;
+#[path = "support/scrape.rs"]
+mod scrape;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::time::Instant;
 use vod_callback_exporter::metrics::catalogue::{self, Family, Kind};
 
+use alertmanagers::Alertmanager;
 use boards::{BOARDS, Query, board, panels, queries, text};
 use process::Process;
 use prometheus::{Prometheus, Sample};
@@ -67,7 +76,7 @@ const FOREIGN_METRICS: [&str; 2] = ["up", "scrape_duration_seconds"];
 const RECORDED: &str = "vod:threshold:playable_slo";
 
 /// Queries that need not return data on the demo: board, panel, query, and why.
-const MAY_BE_ABSENT: [(&str, &str, &str, Absent); 8] = [
+const MAY_BE_ABSENT: [(&str, &str, &str, Absent); 5] = [
     (
         "overview",
         "Playable in time",
@@ -97,24 +106,6 @@ const MAY_BE_ABSENT: [(&str, &str, &str, Absent); 8] = [
         "Exporters",
         "C",
         Absent::Always("the demo keeps its counters in memory"),
-    ),
-    (
-        "exporter",
-        "Videos that alerts fire for",
-        "A",
-        Absent::Always("the demo sends no alerts"),
-    ),
-    (
-        "exporter",
-        "Alerts taken",
-        "A",
-        Absent::Always("the demo sends no alerts"),
-    ),
-    (
-        "exporter",
-        "Alerts not taken",
-        "A",
-        Absent::Always("the demo sends no alerts"),
     ),
 ];
 /// The slowest query waits for the first bodies that cannot be decoded.
@@ -428,8 +419,23 @@ fn every_query_returns_data_on_the_demo() {
     let Some(referees) = Referees::find() else {
         return;
     };
+    // One takes the alerts about single videos, and one is not there.
+    let data = TempDir::new().expect("a temporary folder");
+    let routes = data.path().join("alertmanager.yml");
+    fs::write(
+        &routes,
+        "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n",
+    )
+    .expect("the routes can be written");
+    let alone = ["--cluster.listen-address=".to_owned()];
+    let program = referees.tool("bin/alertmanager");
+    let alertmanager = Alertmanager::start(&program, &routes, data.path(), &alone);
+    let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let mut command = Command::new(env!("CARGO_BIN_EXE_vod-callback-exporter"));
     command.args(["demo", "--web.listen-address=127.0.0.1:0"]);
+    for address in [alertmanager.address, gone.expect("a free port")] {
+        command.arg(format!("--alertmanager.url=http://{address}"));
+    }
     let born = Instant::now();
     let mut demo = Process::start(command);
     let prometheus = Prometheus::scraping(&referees, demo.listening_on("/metrics"));

@@ -30,6 +30,8 @@ use world::until_asked;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vod-callback-exporter");
 const ALERT: &str = "VodTranscodesStalled";
+/// From the exporter itself.
+const VIDEO_ALERT: &str = "VodTranscodeStalled";
 /// Of notifications at the same time.
 const SENDERS: usize = 40;
 
@@ -71,8 +73,8 @@ fn simulate(emulator: SocketAddr, more: &[&str]) {
     assert!(status.success(), "{command:?} ended with {status}");
 }
 
-fn is_of(status: &str, line: &str) -> bool {
-    line.contains(status) && line.contains(ALERT)
+fn is_of(status: &str, alert: &str, line: &str) -> bool {
+    line.contains(status) && line.contains(&format!(" {alert} "))
 }
 
 /// Through the rules and the routes that we ship, but for their waits.
@@ -96,20 +98,35 @@ async fn a_stalled_video_pages_and_resolves(tools: &Path) {
         scrape.get("vod_transcodes_stalled", &labels) == Some(1.0)
     };
     until_asked(stalled, || "no transcode is stalled".to_owned()).await;
-    let page = stack.0.line(|line| is_of("FIRING", line));
+    let page = stack.0.line(|line| is_of("FIRING", ALERT, line));
     assert!(page.contains(r#"queue="vod-callbacks""#), "{page}");
     assert!(page.contains(" pager "), "{page}");
+    let video = stack.0.line(|line| is_of("FIRING", VIDEO_ALERT, line));
+    let told = [
+        " videos ",
+        " warning ",
+        r#"queue="vod-callbacks""#,
+        r#"video_id=""#,
+    ];
+    assert!(told.iter().all(|part| video.contains(part)), "{video}");
 
     simulate(emulator, &["stalled-transcode", "--resolve"]);
-    stack.0.line(|line| is_of("RESOLVED", line));
+    for alert in [ALERT, VIDEO_ALERT] {
+        stack.0.line(|line| is_of("RESOLVED", alert, line));
+    }
 
     stack.0.terminate();
     // It returns when every server has let go of the output.
     let (code, printed) = stack.0.finish();
     assert_eq!(code, Some(0), "{printed:?}");
-    for status in ["FIRING", "RESOLVED"] {
-        let told = printed.iter().filter(|line| is_of(status, line));
-        assert_eq!(told.count(), 1, "{status}: {printed:?}");
+    for (status, alert) in [
+        ("FIRING", ALERT),
+        ("RESOLVED", ALERT),
+        ("FIRING", VIDEO_ALERT),
+        ("RESOLVED", VIDEO_ALERT),
+    ] {
+        let told = printed.iter().filter(|line| is_of(status, alert, line));
+        assert_eq!(told.count(), 1, "{status} {alert}: {printed:?}");
     }
 }
 

@@ -1,7 +1,9 @@
 //! Where the Alertmanagers are: every address of every URL, looked up again and again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +30,19 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Addresses of one name: a cluster of Alertmanagers is far smaller.
 const MAX_ADDRESSES: usize = 16;
 
+/// Who knows the addresses of a name.
+pub trait Resolver: Send + Sync + 'static {
+    /// Looks a name up, with the port for its addresses.
+    fn look_up<'a>(&'a self, name: &'a str, port: u16) -> Lookup<'a>;
+}
+
+/// A lookup under way.
+pub type Lookup<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
+
+/// The resolver of the operating system.
+#[derive(Clone, Copy, Debug)]
+pub struct System;
+
 /// All Alertmanagers behind one URL.
 pub struct Target {
     url: Url,
@@ -35,6 +50,7 @@ pub struct Target {
     config: AlertmanagerConfig,
     source: Arc<dyn Source>,
     observer: Arc<dyn Observer>,
+    resolver: Arc<dyn Resolver>,
     seed: u64,
     /// Who is told, and how to end that.
     peers: BTreeMap<SocketAddr, CancellationToken>,
@@ -59,6 +75,14 @@ fn choose(found: impl IntoIterator<Item = SocketAddr>) -> BTreeSet<SocketAddr> {
         .collect()
 }
 
+// === impl System ===
+
+impl Resolver for System {
+    fn look_up<'a>(&'a self, name: &'a str, port: u16) -> Lookup<'a> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
+    }
+}
+
 // === impl Target ===
 
 impl Target {
@@ -68,6 +92,7 @@ impl Target {
         config: &AlertmanagerConfig,
         source: Arc<dyn Source>,
         observer: Arc<dyn Observer>,
+        resolver: Arc<dyn Resolver>,
         seed: u64,
     ) -> Self {
         Self {
@@ -76,6 +101,7 @@ impl Target {
             config: config.clone(),
             source,
             observer,
+            resolver,
             seed,
             peers: BTreeMap::new(),
             outage: Outage::default(),
@@ -121,7 +147,7 @@ impl Target {
             Some(Host::Domain(name)) => name,
             None => return Err("the URL has no host".to_owned()),
         };
-        let lookup = tokio::net::lookup_host((name, port));
+        let lookup = self.resolver.look_up(name, port);
         let addresses = match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
             Ok(Ok(found)) => choose(found),
             Ok(Err(error)) => return Err(error.to_string()),

@@ -3,22 +3,27 @@
 pub(crate) mod simulations;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
+use url::Url;
 
 use self::simulations::Simulator;
 use self::worker::Poison;
 use crate::app::{self, App};
 use crate::cli::ListenAddress;
 use crate::commands::block_on;
-use crate::config::{AccountConfig, Config, Endpoint, Quarantine, QueueConfig, VodConfig};
+use crate::config::{
+    AccountConfig, AlertmanagerConfig, Config, Endpoint, MAX_URLS, Quarantine, QueueConfig,
+    VodConfig, parse_url,
+};
 use crate::emulator::scenario::{Platform, Settings, driver};
 use crate::emulator::vod::CallbackSettings;
 use crate::emulator::{AttributesPatch, Behaviour, DeadLetterPolicy, Handle, Options, Server};
@@ -45,6 +50,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const CALM_DEADLINE: Duration = Duration::from_secs(10);
 /// Short, so that a stall is told from a slow transcode soon.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two sendings of what fires: short, so that curves of it move.
+const RESEND: Duration = Duration::from_secs(20);
 /// Where the emulator listens unless told otherwise or somebody else does.
 const EMULATOR_PORT: u16 = 10_059;
 /// VOD's region; that of a loopback MNS is unknown.
@@ -83,6 +90,24 @@ pub struct Args {
     /// Nothing goes wrong by itself, only what `simulate` asks for
     #[arg(long, env = "VOD_CALLBACK_EXPORTER_CALM", hide_env_values = true)]
     calm: bool,
+    /// Base URL of an Alertmanager that is told of single videos; repeat it to name all of a cluster
+    #[arg(
+        long = "alertmanager.url",
+        value_name = "URL",
+        env = "VOD_CALLBACK_EXPORTER_ALERTMANAGER_URL",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_parser = parse_alertmanager
+    )]
+    alertmanagers: Vec<Url>,
+}
+
+/// Takes what the config file takes as one of its `alertmanager.urls`.
+fn parse_alertmanager(text: &str) -> Result<Url, String> {
+    let url = parse_url(text).filter(|url| url.query().is_none());
+    url.ok_or_else(|| {
+        "expected a URL such as http://alertmanager:9093, without user name and password".to_owned()
+    })
 }
 
 const AFTER_HELP: &str = "\
@@ -95,6 +120,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn demo(args: &Args) -> anyhow::Result<()> {
+    let alertmanager = alertmanager(&args.alertmanagers)?;
     let mut signals = Signals::listen().context("cannot catch signals")?;
     let server = emulator(args)?;
     let url = server.url();
@@ -122,9 +148,9 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
         lifecycle: false,
         seed: args.seed,
     };
-    let app = App::start(config(&url, args.calm)?, options).await?;
+    let app = App::start(config(&url, args.calm, alertmanager)?, options).await?;
     // The screen is for a person; a closed stdout is no reason not to go on.
-    _ = io::stdout().write_all(screen(app.address(), &url, args.calm).as_bytes());
+    _ = io::stdout().write_all(screen(app.address(), &url, args).as_bytes());
     let poison = Arc::new(Mutex::new(Poison::new(!args.calm)));
     let simulator = Simulator {
         platform: Arc::clone(&platform),
@@ -206,7 +232,28 @@ fn platform(args: &Args, emulator: &Handle) -> Platform {
     Platform::new(settings, args.seed, emulator.now())
 }
 
-fn config(url: &str, calm: bool) -> anyhow::Result<Config> {
+/// Who is told of single videos; nobody unless asked for.
+fn alertmanager(urls: &[Url]) -> anyhow::Result<Option<AlertmanagerConfig>> {
+    ensure!(
+        urls.len() <= MAX_URLS,
+        "--alertmanager.url was given {} times; expected {MAX_URLS} at most",
+        urls.len()
+    );
+    let mut named = BTreeSet::new();
+    if let Some(twice) = urls.iter().find(|url| !named.insert(*url)) {
+        bail!("--alertmanager.url names {twice} twice; remove one");
+    }
+    Ok((!urls.is_empty()).then(|| AlertmanagerConfig {
+        resend: RESEND,
+        ..AlertmanagerConfig::new(urls.to_vec())
+    }))
+}
+
+fn config(
+    url: &str,
+    calm: bool,
+    alertmanager: Option<AlertmanagerConfig>,
+) -> anyhow::Result<Config> {
     let endpoint = Endpoint::parse(url)?;
     let account = Arc::new(AccountConfig::public(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
     let queue = |name, mode, role| {
@@ -234,6 +281,7 @@ fn config(url: &str, calm: bool) -> anyhow::Result<Config> {
             queue(SHARED, Mode::Peek, Role::Callback),
             queue(DEAD_LETTERS, Mode::Peek, Role::DeadLetter),
         ],
+        alertmanager,
         quarantine: Quarantine {
             expose_bodies: true,
             ..Config::default().quarantine
@@ -242,8 +290,14 @@ fn config(url: &str, calm: bool) -> anyhow::Result<Config> {
     })
 }
 
-fn screen(address: SocketAddr, emulator: &str, calm: bool) -> String {
-    let promise = if calm {
+fn screen(address: SocketAddr, emulator: &str, args: &Args) -> String {
+    let urls: Vec<&str> = args.alertmanagers.iter().map(Url::as_str).collect();
+    let alerts = if urls.is_empty() {
+        String::new()
+    } else {
+        format!("  video alerts  are sent to {}\n", urls.join(", "))
+    };
+    let promise = if args.calm {
         "Nothing goes wrong by itself. What to look at, where asked for trouble:"
     } else {
         "Within a minute all of these move:"
@@ -259,7 +313,7 @@ A simulated video platform uploads and transcodes; its callbacks go to an emulat
   the truth     {emulator}/truth
   trouble       vod-callback-exporter simulate --url={emulator} stalled-transcode
                 (or failed-transcode, poison, silence; --resolve ends it)
-
+{alerts}
   {OWN:<22} the exporter consumes it: everything is seen
   {SHARED:<22} a worker consumes it and sometimes dies; the exporter only peeks
   {DEAD_LETTERS:<22} messages that the worker died on more than {MAX_RECEIVE_COUNT} times
@@ -289,6 +343,33 @@ mod tests {
     struct Demo {
         #[command(flatten)]
         args: Args,
+    }
+
+    #[test]
+    fn alertmanagers_are_named_as_in_the_config_file() {
+        let parse = |urls: &[&str]| {
+            let flags = urls.iter().map(|url| format!("--alertmanager.url={url}"));
+            let Demo { args } = Demo::try_parse_from(["demo".to_owned()].into_iter().chain(flags))
+                .map_err(|error| error.to_string())?;
+            alertmanager(&args.alertmanagers).map_err(|error| error.to_string())
+        };
+        assert_eq!(parse(&[]), Ok(None));
+        let two = ["http://127.0.0.1:9093", "https://am.example/path"];
+        let named = parse(&two).unwrap().unwrap();
+        assert_eq!(named.urls, two.map(|url| Url::parse(url).unwrap()));
+        for wrong in [
+            "127.0.0.1:9093",
+            "http://me:secret@host",
+            "http://host/?a=b",
+        ] {
+            let said = parse(&[wrong]).unwrap_err();
+            assert!(said.contains("expected a URL such as"), "{said}");
+        }
+        let said = parse(&[two[0], two[0]]).unwrap_err();
+        assert!(said.ends_with("twice; remove one"), "{said}");
+        let many: Vec<String> = (0..17).map(|host| format!("http://h{host}")).collect();
+        let said = parse(&many.iter().map(String::as_str).collect::<Vec<_>>()).unwrap_err();
+        assert!(said.ends_with("expected 16 at most"), "{said}");
     }
 
     #[tokio::test]

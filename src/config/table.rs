@@ -493,11 +493,15 @@ impl<'p> Table<'p> {
     }
 }
 
-/// Reads an http or https URL without user name and password.
 fn read_url(value: &Value) -> Option<Url> {
     let Value::Text(text) = value else {
         return None;
     };
+    parse_url(text)
+}
+
+/// Reads an http or https URL without user name and password.
+pub(crate) fn parse_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()

@@ -84,7 +84,7 @@ pub(super) const LABEL_NAME: &str =
     "a name of 1 to 128 letters, digits and `_`, which begins with no digit and not with `__`";
 
 /// The most items of [`Kind::Urls`].
-pub(super) const MAX_URLS: usize = 16;
+pub(crate) const MAX_URLS: usize = 16;
 
 const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),

@@ -10,6 +10,7 @@ use std::thread;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
+use vod_callback_exporter::clock::{self, UnixMillis};
 
 use super::authority::Pair;
 
@@ -42,6 +43,7 @@ pub(crate) struct Receiver {
 }
 
 struct State {
+    now: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
     answer: Answer,
     tls: Option<Arc<ServerConfig>>,
     requests: Vec<Request>,
@@ -58,6 +60,7 @@ impl Receiver {
         let receiver = Self {
             address: listener.local_addr().unwrap(),
             state: Arc::new(Mutex::new(State {
+                now: Arc::new(clock::now),
                 answer: Answer::Status(200, ""),
                 tls: None,
                 requests: Vec::new(),
@@ -87,6 +90,11 @@ impl Receiver {
     /// New connections speak TLS with this certificate.
     pub(crate) fn speak_tls(&self, pair: &Pair) {
         self.state.lock().unwrap().tls = Some(pair.server_config());
+    }
+
+    /// Tells the time by another clock.
+    pub(crate) fn by(&self, now: impl Fn() -> UnixMillis + Send + Sync + 'static) {
+        self.state.lock().unwrap().now = Arc::new(now);
     }
 
     /// Answers so from now on.
@@ -143,11 +151,12 @@ impl Receiver {
         let answer = {
             let mut state = self.state.lock().unwrap();
             let answer = state.answer.clone();
+            let at = (state.now)().0 / 1000;
             state.requests.push(Request {
                 first_line: first_line.trim().to_owned(),
                 authorization,
                 body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-                at: vod_callback_exporter::clock::now().0 / 1000,
+                at,
                 answer: answer.clone(),
             });
             answer

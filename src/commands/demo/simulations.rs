@@ -130,7 +130,8 @@ impl Simulator {
             "Within 2 minutes:".to_owned(),
             format!("  list    vod-callback-exporter transcodes --stalled --url=http://{exporter}"),
             format!("  metric  vod_transcodes_stalled{{queue=\"{OWN}\",stage=\"transcode\"}}"),
-            "  alert   VodTranscodesStalled".to_owned(),
+            "  alert   VodTranscodesStalled; where the demo has an Alertmanager (--alertmanager.url), VodTranscodeStalled".to_owned(),
+            "          with the video as well".to_owned(),
         ]);
         lines
     }
