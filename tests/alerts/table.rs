@@ -101,9 +101,16 @@ const OTHER: &[&[(&str, &str)]] = &[
         ("fault", "other"),
     ],
 ];
-const SUMMARIES: &[&[(&str, &str)]] =
-    &[&[("job", "exporter"), ("operation", "GetTranscodeSummary")]];
-const SWEEPS: &[&[(&str, &str)]] = &[&[("job", "exporter"), ("operation", "GetVideoList")]];
+const SUMMARIES: &[&[(&str, &str)]] = &[&[
+    ("job", "exporter"),
+    ("account", "default"),
+    ("operation", "GetTranscodeSummary"),
+]];
+const SWEEPS: &[&[(&str, &str)]] = &[&[
+    ("job", "exporter"),
+    ("account", "default"),
+    ("operation", "GetVideoList"),
+]];
 
 /// So many uploads a minute, none of which goes well.
 fn bad(per_minute: f64, change: impl FnOnce(&mut Settings)) -> Settings {
