@@ -14,9 +14,10 @@ mod registry;
 mod reloads;
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use prometheus::core::Collector as _;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 pub use alerts::Alerts;
@@ -103,10 +104,10 @@ impl Metrics {
         })
     }
 
-    /// A call of VOD's API is over; `code` is `ok` or the kind of its error.
-    pub fn vod_called(&self, operation: &str, code: &str) {
+    /// A call of VOD's API with an account is over; `code` is `ok` or the kind of its error.
+    pub fn vod_called(&self, account: &str, operation: &str, code: &str) {
         self.vod_requests
-            .with_label_values(&[operation, code])
+            .with_label_values(&[account, operation, code])
             .inc();
     }
 
@@ -147,6 +148,22 @@ impl Metrics {
 
     /// Ends the series of the other accounts.
     pub fn retain_accounts(&self, is_used: impl Fn(&str) -> bool) {
+        for family in self.vod_requests.collect() {
+            for metric in family.get_metric() {
+                let labels: HashMap<&str, &str> = metric
+                    .get_label()
+                    .iter()
+                    .map(|label| (label.name(), label.value()))
+                    .collect();
+                if !labels
+                    .get("account")
+                    .is_some_and(|account| is_used(account))
+                {
+                    // It can only fail for a series that is gone already.
+                    _ = self.vod_requests.remove(&labels);
+                }
+            }
+        }
         self.credentials.retain(is_used);
     }
 

@@ -131,7 +131,12 @@ async fn verdicts_reach_the_metrics() {
     assert!((closed("not_transcoded") - 1.0).abs() < f64::EPSILON);
     assert!((closed("callback_lost") - 1.0).abs() < f64::EPSILON);
     assert_eq!(scrape.of_queue("vod_callbacks_lost_total", "peeked"), None);
-    assert!(scrape.sum("vod_api_requests_total", &[("code", "ok")]) >= 3.0);
+    assert!(
+        scrape.sum(
+            "vod_api_requests_total",
+            &[("account", "main"), ("code", "ok")]
+        ) >= 3.0
+    );
     for (queue, ok) in [("peeked", 1.0), ("consumed", 0.0)] {
         let labels = [("queue", queue), ("check", "queue")];
         let found = scrape.sum("vod_callback_config_ok", &labels);

@@ -1,4 +1,4 @@
-//! From a stalled video to a page and back, on a real Prometheus and a real Alertmanager.
+//! From a stalled video to a page and back, also in silence, on a real Prometheus and a real Alertmanager.
 
 #![expect(
     clippy::expect_used,
@@ -21,6 +21,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use process::Process;
 use referees::Referees;
@@ -34,6 +35,8 @@ const ALERT: &str = "VodTranscodesStalled";
 const VIDEO_ALERT: &str = "VodTranscodeStalled";
 /// Of notifications at the same time.
 const SENDERS: usize = 40;
+/// Less than the demo's threshold of silence.
+const UNTIL_SILENT: Duration = Duration::from_secs(40);
 
 /// A running stack. Ended in order also where a test fails, so that none of its servers stays behind.
 struct Stack(Process);
@@ -75,6 +78,16 @@ fn simulate(emulator: SocketAddr, more: &[&str]) {
 
 fn is_of(status: &str, alert: &str, line: &str) -> bool {
     line.contains(status) && line.contains(&format!(" {alert} "))
+}
+
+/// The folder of newer servers, if there are any.
+fn newer(referees: &Referees) -> Option<PathBuf> {
+    let newer = ["prometheus", "alertmanager"].map(|name| referees.newer(name));
+    let [Some(prometheus), Some(_)] = newer else {
+        eprintln!("skipped: no newer Prometheus and Alertmanager beside the others");
+        return None;
+    };
+    prometheus.parent().map(Path::to_owned)
 }
 
 /// Through the rules and the routes that we ship, but for their waits.
@@ -143,12 +156,61 @@ async fn it_does_so_on_newer_servers() {
     let Some(referees) = Referees::find() else {
         return;
     };
-    let newer = ["prometheus", "alertmanager"].map(|name| referees.newer(name));
-    let [Some(prometheus), Some(_)] = newer else {
-        eprintln!("skipped: no newer Prometheus and Alertmanager beside the others");
+    let Some(newer) = newer(&referees) else {
         return;
     };
-    a_stalled_video_pages_and_resolves(prometheus.parent().unwrap()).await;
+    a_stalled_video_pages_and_resolves(&newer).await;
+}
+
+/// A silence hides no stall of a video that was heard of before, and hides one that was not: then the silence pages.
+fn a_silence_pages_and_hides_only_what_comes_later(tools: &Path) {
+    let mut before = stack(tools, &[]);
+    let mut after = stack(tools, &[]);
+    let stalled = ["stalled-transcode", "--seconds=600"];
+    let silence = ["silence", "--seconds=600"];
+    for (stack, both) in [
+        (&mut before, [&stalled[..], &silence]),
+        (&mut after, [&silence[..], &stalled]),
+    ] {
+        let emulator = stack.0.listening_on("simulate --url=");
+        for more in both {
+            simulate(emulator, more);
+        }
+    }
+    let fires = |alert: &str, line: &str| {
+        line.contains("FIRING") && line.contains(alert) && line.contains(" pager ")
+    };
+    // Longer than one line is waited for: an idle queue is read every half minute.
+    thread::sleep(UNTIL_SILENT);
+    for stack in [&mut before, &mut after] {
+        stack.0.line(|line| fires("VodQueueSilent", line));
+    }
+    before.0.line(|line| fires(ALERT, line));
+    after.0.terminate();
+    let (_, printed) = after.0.finish();
+    assert!(
+        !printed.iter().any(|line| line.contains(ALERT)),
+        "{printed:?}"
+    );
+}
+
+#[test]
+fn a_stall_pages_in_the_silence_that_follows() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    a_silence_pages_and_hides_only_what_comes_later(&referees.tool("bin"));
+}
+
+#[test]
+fn it_pages_in_silence_on_newer_servers() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let Some(newer) = newer(&referees) else {
+        return;
+    };
+    a_silence_pages_and_hides_only_what_comes_later(&newer);
 }
 
 /// What is printed by one that starts nothing.

@@ -28,7 +28,7 @@ fn rendered(snapshot: &Snapshot, format: Format) -> String {
         Duration::from_secs(90),
         false,
     );
-    metrics.vod_called("GetTranscodeSummary", "ok");
+    metrics.vod_called("default", "GetTranscodeSummary", "ok");
     let credentials = metrics.credentials("default");
     credentials.renewed(Some(UnixMillis::from_secs(1_767_326_645)));
     credentials.failed("timeout");
@@ -339,4 +339,18 @@ fn documentation() -> String {
         writeln!(text, "| `{code}` | {fault} |").unwrap();
     }
     text
+}
+
+#[test]
+fn the_calls_of_an_account_end_with_it() {
+    let metrics = Metrics::new().unwrap();
+    for account in ["kept", "ended"] {
+        metrics.vod_called(account, "GetVideoList", "ok");
+        metrics.vod_called(account, "GetVideoInfos", "timeout");
+    }
+    metrics.retain_accounts(|account| account == "kept");
+    let mut text = String::new();
+    metrics.render(&full(), None, Format::Text, &mut text);
+    assert_eq!(text.matches("account=\"kept\"").count(), 2, "{text}");
+    assert!(!text.contains("account=\"ended\""), "{text}");
 }

@@ -188,10 +188,21 @@ async fn a_stall_too_short_to_be_found_is_refused_and_others_name_their_alerts()
         (&["failed-transcode"], &["VodServiceFaults", "--count="]),
         (&["poison"], &["VodPoisonMessage", "VodDeadLetters"]),
         (&["silence"], &["VodQueueSilent", "VodCallbacksLost"]),
+        // Now nothing is heard of its upload.
+        (
+            &["stalled-transcode"],
+            &[
+                "hears nothing",
+                "VodQueueSilent, rather than VodTranscodesStalled",
+            ],
+        ),
     ] {
         let printed = demo.simulate(args);
         for alert in alerts {
             assert!(printed.contains(alert), "{printed}");
         }
     }
+    demo.simulate(&["silence", "--resolve"]);
+    let printed = demo.simulate(&["stalled-transcode"]);
+    assert!(!printed.contains("VodQueueSilent"), "{printed}");
 }

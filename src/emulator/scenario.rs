@@ -17,6 +17,7 @@ mod story;
 mod truth;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ pub struct Platform {
     media: Vec<Media>,
     /// By video.
     stuck: BTreeMap<String, Stuck>,
-    /// Queues that hear nothing, and until when.
-    silent: HashMap<String, UnixMillis>,
+    /// Queues that hear nothing, and from when until when.
+    silent: HashMap<String, Range<UnixMillis>>,
 }
 
 /// A message that is to be sent to a queue.

@@ -205,8 +205,16 @@ impl QueueState {
     fn expire(&mut self, until: UnixMillis, turn: &mut Turn) {
         if self.tracks() {
             self.transcodes.set_complete(self.view_complete(until));
-            self.transcodes.expire(until, until, &mut self.counts, turn);
+            let now = self.last_handled().map_or(until, |at| at.max(until));
+            self.transcodes.expire(until, now, &mut self.counts, turn);
         }
+    }
+
+    /// When a body was handled last, of which the stored window is the witness, so that a replay finds the same; none if that
+    /// was long ago. Behind a backlog it is later than what is observed.
+    fn last_handled(&self) -> Option<UnixMillis> {
+        let expiry = self.contents.last_expiry()?;
+        Some(expiry.minus(DEDUPE_WINDOW))
     }
 
     /// Whether every message passes through this exporter.

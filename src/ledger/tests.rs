@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::vod::event::{Event, EventType, Status, Undecodable};
+use crate::vod::event::{Definition, Event, EventType, MediaKey, Status, Stream, Undecodable};
 
 const QUEUE: QueueIndex = QueueIndex(0);
 const BIRTH: UnixMillis = UnixMillis::from_secs(1_000_000);
@@ -338,6 +338,87 @@ fn a_closed_queue_vanishes_and_continues_when_it_returns() {
         much_later,
     );
     assert_eq!(counts(&ledger).messages_seen, 0, "30 days are over");
+}
+
+/// Behind a backlog it is known of long ago only, while the hour of a failure goes by.
+#[test]
+fn a_failure_that_ran_out_in_a_backlog_leaves_its_place() {
+    let minutes = |count| Duration::from_mins(count);
+    let video = |number: u8| MediaKey::Hex([number; 16]);
+    let mut settings = QueueSettings::default();
+    settings.transcodes.unknown_duration = minutes(30);
+    let mut ledger = ledger(Mode::Consume);
+    let opened = Record::Opened {
+        queue: QUEUE,
+        identity: identity(Mode::Consume, Role::Callback),
+        settings,
+        at: BIRTH,
+    };
+    commit(&mut ledger, &opened);
+    // Of a run that began just before.
+    let told = |number: u8, event_type, made: UnixMillis| Content::Event {
+        event: Event {
+            event_type,
+            status: Status::Fail,
+            event_time: made,
+            media: Some(video(number)),
+            error: None,
+            streams: vec![Stream {
+                definition: Definition::Hd,
+                status: Status::Fail,
+                start: Some(made.minus(minutes(1))),
+                finish: Some(made),
+                job: None,
+            }],
+            duration_millis: None,
+            deletes_media: false,
+        },
+        key: ContentKey(made.0.unsigned_abs().into()),
+    };
+    let mut messages = 0;
+    let mut see = |ledger: &mut Ledger, at, content| {
+        messages += 1;
+        let sightings = vec![sighting(messages, 1, content)];
+        let sighted = Record::Sighted {
+            queue: QUEUE,
+            at,
+            sightings,
+        };
+        commit(ledger, &sighted);
+    };
+    let places = |ledger: &Ledger, now| -> Vec<(MediaKey, u32)> {
+        let troubles = ledger.troubles(now).videos.into_iter();
+        let mut places: Vec<_> = troubles
+            .map(|(_, trouble)| (trouble.media, trouble.place))
+            .collect();
+        places.sort();
+        places
+    };
+    let failed = BIRTH.plus(minutes(60));
+    see(
+        &mut ledger,
+        failed,
+        told(1, EventType::TranscodeComplete, failed),
+    );
+    assert_eq!(places(&ledger, failed), [(video(1), 1)]);
+
+    // It was run again at once, which is heard hours later, when another one has failed.
+    let now = failed.plus(minutes(180));
+    let again = failed.plus(minutes(5));
+    see(
+        &mut ledger,
+        now,
+        told(1, EventType::StreamTranscodeComplete, again),
+    );
+    see(&mut ledger, now, told(2, EventType::TranscodeComplete, now));
+    assert_eq!(places(&ledger, now), [(video(2), 2)]);
+
+    let observed = Record::Observed {
+        queue: QUEUE,
+        until: failed.plus(minutes(50)),
+    };
+    commit(&mut ledger, &observed);
+    assert_eq!(places(&ledger, now), [(video(1), 3), (video(2), 2)]);
 }
 
 #[test]

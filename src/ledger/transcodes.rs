@@ -137,7 +137,8 @@ impl Transcodes {
         }
     }
 
-    /// Everything enqueued up to `until` has been seen: what was due by then and did not come is overdue.
+    /// Everything enqueued up to `until` has been seen, which is known since `now`: what was due by then and did not come is
+    /// overdue.
     pub(super) fn expire(
         &mut self,
         until: UnixMillis,
@@ -150,7 +151,7 @@ impl Transcodes {
         while let Some(before) = self.table.due(until).cloned() {
             self.tally.remove(&before);
             let mut video = before.clone();
-            self.fall_due(&mut video, until, now);
+            self.fall_due(&mut video, until);
             self.settle(&before, video, until, now, counts, turn);
         }
     }
@@ -275,7 +276,7 @@ impl Transcodes {
     }
 
     /// What becomes of an open video when everything until `until` has been seen.
-    fn fall_due(&self, video: &mut Video, until: Seconds, now: UnixMillis) {
+    fn fall_due(&self, video: &mut Video, until: Seconds) {
         let deadline = video.deadline(&self.settings);
         if video.overdue == 0 && deadline <= until {
             video.overdue = deadline;
@@ -289,7 +290,7 @@ impl Transcodes {
                 };
         }
         if video.abandoned(&self.settings) <= until {
-            video.closed = at(now).max(video.last_start);
+            video.closed = until.max(video.last_start);
             video.verdict = Verdict::Abandoned;
         }
     }

@@ -77,6 +77,11 @@ impl<K: Copy + Eq + Hash, V> Window<K, V> {
         }
     }
 
+    /// When the entry that came last leaves, or would have if it was renewed since; none where all have left.
+    pub fn last_expiry(&self) -> Option<UnixMillis> {
+        self.order.back().map(|(expires, _)| *expires)
+    }
+
     /// The number of live entries.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -231,9 +231,9 @@ families! {
     RECONCILIATIONS "vod_reconciliations_total" Kind::Counter, ["queue" "verdict"], "sum; max in peek",
         "Verdicts on overdue transcodes, each from one answer of VOD.",
         "only where VOD is asked; all verdicts that VOD can lead to start at 0";
-    VOD_REQUESTS "vod_api_requests_total" Kind::Counter, ["operation" "code"], "sum",
-        "Calls of VOD's API by operation and outcome.",
-        "a series appears with its first call";
+    VOD_REQUESTS "vod_api_requests_total" Kind::Counter, ["account" "operation" "code"], "sum",
+        "Calls of VOD's API by account, operation and outcome.",
+        "a series appears with its first call, and ends when no queue's config names the account any more";
     CALLBACK_CONFIG_OK "vod_callback_config_ok" Kind::Gauge, ["queue" "check"], "min",
         "Whether a part of VOD's callback configuration fits the watched queue: 1 or 0; the log names the remedy.",
         "absent until VOD has told its configuration, and where a check cannot be told";
@@ -328,8 +328,8 @@ pub const LABELS: &[Label] = &[
     },
     Label {
         name: "account",
-        meaning: "account id, from the endpoint's host; empty where the host has none. Of credentials: the account's name in the \
-                  configuration",
+        meaning: "account id, from the endpoint's host; empty where the host has none. Of credentials and of VOD's API: the \
+                  account's name in the configuration",
         values: Vec::new,
     },
     Label {

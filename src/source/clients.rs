@@ -36,8 +36,11 @@ struct Requests(QueueRequests);
 /// Shows what becomes of an account's credentials.
 struct Shown(Arc<AccountCredentials>);
 
-/// Counts the calls of VOD's API.
-struct VodRequests(Arc<Metrics>);
+/// Counts the calls of VOD's API with an account.
+struct VodRequests {
+    metrics: Arc<Metrics>,
+    account: Arc<str>,
+}
 
 // === impl Clients ===
 
@@ -103,7 +106,10 @@ impl Clients {
             app_id: vod.app_id.as_deref().map(str::to_owned),
             seed,
         };
-        let observer = Arc::new(VodRequests(Arc::clone(&self.metrics)));
+        let observer = Arc::new(VodRequests {
+            metrics: Arc::clone(&self.metrics),
+            account: Arc::clone(&account.name),
+        });
         Ok(api::Client::new(config, credentials, http, observer))
     }
 
@@ -173,6 +179,7 @@ impl credentials::Observer for Shown {
 
 impl api::Observer for VodRequests {
     fn called(&self, operation: api::Operation, code: &'static str, _took: Duration) {
-        self.0.vod_called(operation.name(), code);
+        self.metrics
+            .vod_called(&self.account, operation.name(), code);
     }
 }

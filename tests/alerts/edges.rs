@@ -159,12 +159,12 @@ fn healthy(minutes: u32) -> Scene {
             );
         }
     }
-    scene
-        .with(
-            "vod_api_requests_total operation=GetVideoInfos code=ok",
-            &[(0, Rises(1.0))],
-        )
-        .beside("vod")
+    for account in ["main", "second"] {
+        let series =
+            format!("vod_api_requests_total account={account} operation=GetVideoInfos code=ok");
+        scene = scene.with(&series, &[(0, Rises(1.0))]);
+    }
+    scene.beside("vod")
 }
 
 // === impl Scene ===
@@ -809,6 +809,7 @@ const PROGRESS: &str = "mns_queue_progress_timestamp_seconds";
 const TICK: &str = "vod_callback_exporter_last_tick_timestamp_seconds";
 const LAST: &str = "vod_event_last_timestamp_seconds";
 const EXPIRY: &str = "vod_callback_exporter_credentials_expiry_timestamp_seconds account=main";
+const ASKED: &str = "vod_api_requests_total operation=GetVideoInfos";
 const RETENTION: f64 = 10_800.0;
 
 macro_rules! edges {
@@ -980,6 +981,14 @@ fn blind() -> Scene {
     healthy(90).peeked().without("vod_transcodes_in_flight")
 }
 
+/// VOD answers one account no more.
+fn unanswered(account: &str) -> Scene {
+    let calls = format!("{ASKED} account={account} code");
+    healthy(110)
+        .with(&format!("{calls}=ok"), &[(60, Rises(0.0))])
+        .with(&format!("{calls}=access_denied"), &[(60, Rises(1.0))])
+}
+
 cases! {
     transcodes:
     "VodTranscodesStalled" "stages add up, queues do not",
@@ -1005,6 +1014,11 @@ cases! {
         closed("abandoned", 1.0).twice() => set("transcodes_abandoned_per_hour", 1.5), fires(&[VOD]);
     "VodStallDetectionBlind" "without VOD", blind() => not_before(10), fires(&[VOD]);
     "VodStallDetectionBlind" "with VOD", healthy(90).peeked() => never();
+    "VodStallDetectionBlind" "one of two accounts is refused", unanswered("second")
+        => not_before(103), fires(&["account=second job=exporter operation=GetVideoInfos"]);
+    "VodStallDetectionBlind" "one account, and the other asks for nothing",
+        unanswered("second").with(&format!("{ASKED} account=main code=ok"), &[(0, Rises(0.0))])
+        => fires(&["account=second job=exporter operation=GetVideoInfos"]);
     "VodStallDetectionBlind" "dead letters", blind().of_dead_letters() => never();
 }
 

@@ -33,8 +33,8 @@ pub(crate) struct Row {
     pub(crate) silent: Vec<(&'static str, World)>,
     /// How long those are looked at.
     pub(crate) silent_minutes: u32,
-    /// The same trouble, over at some time, and after how many minutes the alert has fired and is over, too. Every page has
-    /// one.
+    /// The same trouble, over at some time, and after how many minutes the alert has fired and is over, too. Every alert has
+    /// such a row.
     pub(crate) ends: Option<(World, u32)>,
     /// The exact description of an alert that fires, where it tells no number that varies.
     pub(crate) description: Option<&'static str>,

@@ -429,7 +429,7 @@ impl Sim {
             "ok"
         };
         if self.minute.is_multiple_of(SURVEY) {
-            self.metrics.vod_called("GetVideoList", code);
+            self.metrics.vod_called("default", "GetVideoList", code);
         }
         let truth: HashMap<&str, State> = self
             .platforms
@@ -439,7 +439,8 @@ impl Sim {
             .collect();
         let overdue: Vec<_> = lock(&self.state).ledger.overdue(QUEUE).collect();
         if !overdue.is_empty() {
-            self.metrics.vod_called("GetTranscodeSummary", code);
+            self.metrics
+                .vod_called("default", "GetTranscodeSummary", code);
         }
         let judgements = overdue.into_iter().filter_map(|overdue| {
             let verdict = match truth.get(&*overdue.media.to_string())? {

@@ -135,6 +135,20 @@ async fn a_burning_budget_pages_once() {
     judge_begins_once(&referees, "VodPlayableBudgetBurnsFast", timeline, end);
 }
 
+/// One and a half times what the longer pair asks for, for so long that its 6 hours hold too few bad ones now and then.
+#[tokio::test]
+async fn a_budget_that_burns_slowly_is_told_once() {
+    const MINUTES: u32 = 15 * 60;
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let world = table::trickle(|sim| sim.add(table::crawling(0.0146)));
+    let mut sim = world.live(MINUTES, Fate::default()).await;
+    let timeline = Timeline::new(std::mem::take(&mut sim.scrapes), world.mode);
+    let end = world.calm + MINUTES - 1;
+    judge_begins_once(&referees, "VodPlayableBudgetBurnsSlowly", timeline, end);
+}
+
 #[test]
 fn rule_files_are_valid() {
     let Some(referees) = Referees::find() else {

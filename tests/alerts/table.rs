@@ -101,9 +101,16 @@ const OTHER: &[&[(&str, &str)]] = &[
         ("fault", "other"),
     ],
 ];
-const SUMMARIES: &[&[(&str, &str)]] =
-    &[&[("job", "exporter"), ("operation", "GetTranscodeSummary")]];
-const SWEEPS: &[&[(&str, &str)]] = &[&[("job", "exporter"), ("operation", "GetVideoList")]];
+const SUMMARIES: &[&[(&str, &str)]] = &[&[
+    ("job", "exporter"),
+    ("account", "default"),
+    ("operation", "GetTranscodeSummary"),
+]];
+const SWEEPS: &[&[(&str, &str)]] = &[&[
+    ("job", "exporter"),
+    ("account", "default"),
+    ("operation", "GetVideoList"),
+]];
 
 /// So many uploads a minute, none of which goes well.
 fn bad(per_minute: f64, change: impl FnOnce(&mut Settings)) -> Settings {
@@ -272,6 +279,11 @@ table! {
                 ("not that old", abandoning(4, |sim| sim.add(stalling(0.6)))),
                 ("closed before", abandoning(2, |sim| sim.add(losing(0.6)))),
             ],
+            // The last one is abandoned after 2 hours, and counts for one more.
+            ends: Some((World {
+                minute: |sim, minute| if minute == 20 { sim.platforms.truncate(1) },
+                ..abandoning(2, |sim| sim.add(stalling(0.6)))
+            }, 205)),
             ..row("VodTranscodesAbandoned", 122, abandoning(2, |sim| sim.add(stalling(0.6))))
         }
     };
@@ -297,6 +309,8 @@ table! {
     };
     view_incomplete: Row {
         silent: vec![("three an hour", consumed(|sim| sim.strangers = 3))],
+        // A day after the last of them, and what was scraped before leaves the range.
+        ends: Some((consumed(|sim| sim.strangers = 4), 24 * 60 + 10)),
         description: Some(
             "Somebody else receives from queue vod: its numbers are a lower bound, and stalls, silence and lost callbacks cannot be told for 24 hours.",
         ),
@@ -572,6 +586,11 @@ table! {
             }),
         ],
         silent_minutes: 120,
+        // What is bad is known 10 minutes later, leaves the shorter window after 6 hours, and is told for 6 more.
+        ends: Some((World {
+            minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
+            ..trickle(|sim| sim.add(crawling(1.0)))
+        }, 30 + 10 + 2 * 360 + 5)),
         ..row("VodPlayableBudgetBurnsSlowly", 31, consumed(|sim| sim.add(crawling(0.1))))
     };
     exporter_down: Row {

@@ -325,8 +325,8 @@ def reconciliation():
     )
     yield lines(
         "Calls of VOD's API",
-        "By operation and outcome.",
-        (per_minute(rate("vod_api_requests_total", by="operation, code", queue=False)), "{{operation}} {{code}}"),
+        "By account, operation and outcome.",
+        (per_minute(rate("vod_api_requests_total", by="account, operation, code", queue=False)), "{{account}} {{operation}} {{code}}"),
         unit=PER_MINUTE,
         stack=True,
         no_value="VOD is not asked",

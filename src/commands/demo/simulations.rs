@@ -127,6 +127,17 @@ impl Simulator {
                 lasting.as_secs()
             ),
             String::new(),
+        ]);
+        if let Some(until) = lock(&self.platform).silent_until(OWN, now) {
+            let left = until.since(now).as_secs();
+            lines.extend([
+                format!("Queue {OWN} hears nothing for another {left} s, of this upload neither:"),
+                "nobody can tell that it stands still.".to_owned(),
+                "  alert   VodQueueSilent, rather than VodTranscodesStalled".to_owned(),
+            ]);
+            return lines;
+        }
+        lines.extend([
             "Within 2 minutes:".to_owned(),
             format!("  list    vod-callback-exporter transcodes --stalled --url=http://{exporter}"),
             format!("  metric  vod_transcodes_stalled{{queue=\"{OWN}\",stage=\"transcode\"}}"),
@@ -175,7 +186,7 @@ impl Simulator {
     }
 
     fn silence(&self, now: UnixMillis, lasting: Duration) -> Vec<String> {
-        lock(&self.platform).silence(OWN, now.plus(lasting));
+        lock(&self.platform).silence(OWN, now, now.plus(lasting));
         vec![
             format!("Queue {OWN} hears nothing more, though videos go on."),
             format!(
@@ -185,11 +196,13 @@ impl Simulator {
             String::new(),
             "From now on:".to_owned(),
             format!("  metric  vod_event_last_timestamp_seconds{{queue=\"{OWN}\"}} stands still"),
-            "  alert   VodQueueSilent, after the time its threshold grants; that is 45 s in make demo-stack".to_owned(),
+            "  alert   VodQueueSilent, after the time its threshold grants; in make demo-stack within 2 minutes".to_owned(),
             String::new(),
             "Some minutes later, for videos whose callbacks got lost:".to_owned(),
             format!("  metric  vod_callbacks_lost_total{{queue=\"{OWN}\"}} rises"),
             "  alert   VodCallbacksLost, for about an hour".to_owned(),
+            String::new(),
+            "What stands still and was heard of before is told all the same; what is uploaded meanwhile is not.".to_owned(),
         ]
     }
 
@@ -217,7 +230,7 @@ impl Simulator {
                 )
             }
             Simulation::Silence => {
-                lock(&self.platform).silence(OWN, now);
+                lock(&self.platform).silence(OWN, now, now);
                 format!("Queue {OWN} hears again.")
             }
         };

@@ -15,6 +15,8 @@ use crate::emulator::vod::{self, Media};
 const DEFINITIONS: [&str; 3] = ["LD", "SD", "HD"];
 /// Short, so that its transcode would be over soon.
 const MEDIA_SECONDS: f64 = 10.0;
+/// Until an upload was told of and analysed.
+const BEFORE: Duration = Duration::from_secs(8);
 
 /// A transcode that stands still until it is told to end.
 #[derive(Debug)]
@@ -26,13 +28,14 @@ pub(super) struct Stuck {
 // === impl Platform ===
 
 impl Platform {
-    /// Uploads a video whose transcode stands still, and ends well after `lasting`. Returns its id.
+    /// A video whose transcode stands still, and ends well after `lasting`. Its upload is told of by now, so that what begins
+    /// next does not hide it. Returns its id.
     pub fn stall(&mut self, queue: &str, now: UnixMillis, lasting: Duration) -> String {
         let settings = Settings {
             stalled_share: 1.0,
             ..asked_for(queue)
         };
-        let media = self.tell(&settings, now);
+        let media = self.tell(&settings, now.minus(BEFORE), now);
         let id = media.id.clone();
         let queue = queue.to_owned();
         self.stuck.insert(id.clone(), Stuck { queue, media });
@@ -47,7 +50,7 @@ impl Platform {
             failure_codes: vec![("InternalError".to_owned(), 1)],
             ..asked_for(queue)
         };
-        self.tell(&settings, now).id
+        self.tell(&settings, now, now).id
     }
 
     /// Lets all transcodes end that [`Platform::stall`] has begun. Returns the ids of their videos.
@@ -69,14 +72,20 @@ impl Platform {
         encoded(&mut self.rng, 0.0, &text)
     }
 
-    /// No callback reaches `queue` until then, though videos go on; an instant that has passed ends it.
-    pub fn silence(&mut self, queue: &str, until: UnixMillis) {
-        self.silent.insert(queue.to_owned(), until);
+    /// No callback reaches `queue` from `now` until then, though videos go on; an instant that has passed ends it.
+    pub fn silence(&mut self, queue: &str, now: UnixMillis, until: UnixMillis) {
+        self.silent.insert(queue.to_owned(), now..until);
+    }
+
+    /// Until when a callback made at `at` never reaches the queue; none if it does.
+    pub fn silent_until(&self, queue: &str, at: UnixMillis) -> Option<UnixMillis> {
+        let silence = self.silent.get(queue)?;
+        silence.contains(&at).then_some(silence.end)
     }
 
     /// Whether a callback made at `at` never reaches the queue.
     pub(super) fn is_silent(&self, queue: &str, at: UnixMillis) -> bool {
-        self.silent.get(queue).is_some_and(|until| at < *until)
+        self.silent_until(queue, at).is_some()
     }
 
     /// What is true of a video that comes to `state` at `at`.
@@ -128,16 +137,17 @@ impl Platform {
         self.plan(now, Due::Step(Step::State { video, state }));
     }
 
-    /// Plans the story that `settings` leave no choice about. Returns what VOD's API will tell.
-    fn tell(&mut self, settings: &Settings, now: UnixMillis) -> Media {
+    /// Plans the story that `settings` leave no choice about, begun at `start`, with all that is past happening now. Returns
+    /// what VOD's API will tell.
+    fn tell(&mut self, settings: &Settings, start: UnixMillis, now: UnixMillis) -> Media {
         let story = Story::new(&mut self.rng, settings);
         let media = story.media();
         let mut told = None;
-        for (at, step) in story.tell(now) {
+        for (at, step) in story.tell(start) {
             if let Step::Uploaded(_, media) = &step {
                 told = Some(media.as_ref().clone());
             }
-            self.plan(at, Due::Step(step));
+            self.plan(at.max(now), Due::Step(step));
         }
         told.unwrap_or(media)
     }
@@ -250,7 +260,7 @@ mod tests {
     #[test]
     fn nothing_is_heard_in_silence_and_the_callbacks_are_lost() {
         let mut platform = platform();
-        platform.silence("q", START.plus(5 * MINUTE));
+        platform.silence("q", START, START.plus(5 * MINUTE));
         let id = platform.fail("q", START);
         assert_eq!(platform.step(START.plus(4 * MINUTE)), []);
         assert_eq!(state(&platform, &id), State::LostCallback);
@@ -262,8 +272,45 @@ mod tests {
                 .is_none_or(|q| q.messages == 0)
         );
 
-        platform.silence("q", START);
+        platform.silence("q", START.plus(5 * MINUTE), START);
         platform.fail("q", START.plus(5 * MINUTE));
         assert_ne!(platform.step(START.plus(9 * MINUTE)), []);
+    }
+
+    /// Without the upload nobody who listens knows that there is a video.
+    #[test]
+    fn the_upload_of_a_stalled_transcode_is_heard_before_a_silence_that_follows() {
+        for seed in 0..50 {
+            let settings = Settings {
+                uploads_per_second: 0.0,
+                ..Settings::calm()
+            };
+            let mut platform = Platform::new(settings, seed, START);
+            platform.stall("q", START, 3 * MINUTE);
+            let then = START.plus(Duration::from_millis(1));
+            platform.silence("q", then, then.plus(5 * MINUTE));
+            let heard = told(&platform.step(START.plus(MINUTE)));
+            let types: Vec<&EventType> = heard.iter().map(|(kind, _)| kind).collect();
+            assert!(
+                types.contains(&&EventType::FileUploadComplete),
+                "{seed}: {heard:?}"
+            );
+            assert!(
+                types.contains(&&EventType::VideoAnalysisComplete),
+                "{seed}: {heard:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_stalled_transcode_that_begins_in_silence_is_not_heard_of() {
+        let mut platform = platform();
+        let until = START.plus(MINUTE);
+        platform.silence("q", START, until);
+        let then = START.plus(Duration::from_secs(1));
+        assert_eq!(platform.silent_until("q", then), Some(until));
+        platform.stall("q", then, 3 * MINUTE);
+        assert_eq!(platform.step(START.plus(2 * MINUTE)), []);
+        assert_eq!(platform.silent_until("q", until), None);
     }
 }
