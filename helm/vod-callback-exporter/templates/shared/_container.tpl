@@ -15,12 +15,43 @@ Every template here takes a dict: `root` is the host chart's `$`, and `key` the 
 {{- end -}}
 {{- end -}}
 
-{{/* Name of what this chart adds to a release: resources, and with a short ending the volumes. */}}
+{{/*
+A name of at most `limit` characters: a dict of `base`, `suffix` and, where it is not 63, `limit`. What is cut off the base leaves a
+hash behind, so that two names stay two.
+*/}}
+{{- define "vod-callback-exporter.shared.fit" -}}
+{{- $room := sub (.limit | default 63) (len .suffix) | int -}}
+{{- $base := .base -}}
+{{- if gt (len $base) $room -}}
+{{- $base = printf "%s-%s" ($base | trunc (sub $room 9 | int) | trimAll "-.") (sha256sum $base | trunc 8) -}}
+{{- end -}}
+{{- printf "%s%s" $base .suffix -}}
+{{- end -}}
+
+{{/* A text as part of a resource's name: `vodCallbacks` is `vod-callbacks`. */}}
+{{- define "vod-callback-exporter.shared.kebab" -}}
+{{- $words := regexReplaceAll "([a-z0-9])([A-Z])" . "${1}-${2}" | lower -}}
+{{- regexReplaceAll "[^a-z0-9.]+" $words "-" | trimAll "-." -}}
+{{- end -}}
+
+{{/* Name of the resources. A release may have the exporter several times: under two aliases in one host, and in hosts beside each other. */}}
 {{- define "vod-callback-exporter.shared.fullname" -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
-{{- $name := printf "%s-vod-callbacks" .root.Release.Name -}}
-{{- .fullname | default $v.fullnameOverride | default $name | trunc 63 | trimSuffix "-" -}}
+{{- if or .fullname $v.fullnameOverride -}}
+{{- .fullname | default $v.fullnameOverride | trunc 63 | trimAll "-." -}}
+{{- else -}}
+{{- /* From such as "umbrella/charts/worker/templates"; empty where the host is the release's own chart. */ -}}
+{{- $host := .root.Template.BasePath | trimSuffix "/templates" | splitList "/charts/" | rest | join "/" -}}
+{{- $base := .root.Release.Name -}}
+{{- with $host }}{{ $base = printf "%s-%s" $base (include "vod-callback-exporter.shared.kebab" .) }}{{ end -}}
+{{- $base = printf "%s-vod-callbacks" $base -}}
+{{- if not (has .key (list "" "vodCallbacks")) }}{{ $base = printf "%s-%s" $base (include "vod-callback-exporter.shared.kebab" .key) }}{{ end -}}
+{{- /* Where kebab case may make one name of two, a hash keeps them apart. */ -}}
+{{- $isPlain := and (regexMatch "^([a-z0-9]+(-[a-z0-9]+)*)?$" $host) (regexMatch "^([a-z][a-z0-9]*([A-Z][a-z0-9]+)*[A-Z]?)?$" .key) -}}
+{{- $suffix := $isPlain | ternary "" (printf "-%s" (printf "%s %s" $host .key | sha256sum | trunc 8)) -}}
+{{- include "vod-callback-exporter.shared.fit" (dict "base" $base "suffix" $suffix) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "vod-callback-exporter.shared.labels" -}}
