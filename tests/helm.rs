@@ -498,6 +498,54 @@ fn names_are_unique_and_fit_however_long_the_release_s_is() {
 }
 
 #[test]
+fn labels_fit_however_long_an_alias_and_a_version_is() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    // Cut at 63 characters, both end with what no label may end with.
+    let alias = "a".repeat(62);
+    let head = format!(
+        "version: 2.10.0-feature-new-video-pipeline.20251124.1a2b3c4d5e6f+build.991\n\
+         dependencies:\n\
+         {sidecar}, alias: vodCallbacks}}\n\
+         {exporter}, alias: {alias}}}\n",
+        sidecar = dependency("vod-callback-sidecar"),
+        exporter = dependency("vod-callback-exporter"),
+    );
+    let config = r#"config: {queues: [{name: a, endpoint: "https://mns.example.com"}]}"#;
+    let values = format!("vodCallbacks: {{{config}}}\n{alias}: {{{config}}}\n");
+    let template =
+        r#"{{ include "vod-callback-sidecar.configMap" (dict "root" $ "key" "vodCallbacks") }}"#;
+    let files = [
+        ("values.yaml", &*values),
+        ("templates/config.yaml", template),
+    ];
+    charts.write("newest", &head, &files);
+    for helm in HELMS {
+        let answer = charts.helm(helm, &["template", "rel", "helm/newest"]);
+        assert!(answer.is_good, "{}", answer.text);
+        let manifests = manifests(&answer.text);
+        let mut of_charts = BTreeSet::new();
+        for manifest in &manifests {
+            let labels = labels(&manifest["metadata"]["labels"]);
+            for (label, value) in &labels {
+                let is_label = value.len() <= 63
+                    && value.starts_with(|first: char| first.is_ascii_alphanumeric())
+                    && value.ends_with(|last: char| last.is_ascii_alphanumeric());
+                assert!(is_label, "{label}: {value} in {manifest}");
+            }
+            of_charts.extend(labels.get("helm.sh/chart").cloned());
+        }
+        assert_eq!(of_charts.len(), 2, "{of_charts:?}");
+    }
+}
+
+/// An item of a chart's `dependencies`, still open.
+fn dependency(chart: &str) -> String {
+    format!("  - {{name: {chart}, version: ^0.1.0, repository: \"file://../{chart}\"")
+}
+
+#[test]
 fn another_config_makes_other_pods_and_nothing_else_does() {
     let Some(charts) = Charts::find() else {
         return;
