@@ -174,6 +174,34 @@ fn arguments_and_configs_are_what_the_exporter_takes() {
 }
 
 #[test]
+fn a_file_s_name_adds_no_argument() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let key = "web.yml\n  - --mode=consume";
+    for helm in HELMS {
+        for (case, at) in [("web-config", ""), ("worker-consume", "vodCallbacks.")] {
+            let set = format!("--set-json={at}webConfig.key={}", json!(key));
+            let refused = charts.template(helm, case, "1.34", &[&set]);
+            assert!(!refused.is_good, "{}", refused.text);
+            // Nor where nobody looks at the schema.
+            let forced = [&*set, "--skip-schema-validation"];
+            let answer = charts.template(helm, case, "1.34", &forced);
+            assert!(answer.is_good, "{}", answer.text);
+            let file = format!("--web.config.file=/etc/vod-callback-exporter/web/{key}");
+            for arguments in all_arguments(&manifests(&answer.text)) {
+                assert!(
+                    !arguments
+                        .iter()
+                        .any(|argument| argument == "--mode=consume")
+                );
+                assert!(arguments[0] == "probe" || arguments.contains(&file));
+            }
+        }
+    }
+}
+
+#[test]
 fn the_commented_example_of_a_config_fits_both_charts() {
     let Some(charts) = Charts::find() else {
         return;

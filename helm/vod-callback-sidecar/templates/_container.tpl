@@ -135,7 +135,7 @@ args:
   - --log.level={{ $v.log.level }}
   - --log.format={{ $v.log.format }}
   {{- if $v.webConfig.existingSecret }}
-  - --web.config.file=/etc/vod-callback-exporter/web/{{ $v.webConfig.key }}
+  - {{ printf "--web.config.file=/etc/vod-callback-exporter/web/%s" $v.webConfig.key | quote }}
   {{- end }}
   {{- range $v.extraArgs }}
   - {{ . | quote }}
