@@ -90,11 +90,7 @@
 {{- $v := .Values -}}
 {{- $all := dict "podMonitor.additionalLabels" $v.podMonitor.additionalLabels "serviceMonitor.additionalLabels" $v.serviceMonitor.additionalLabels "prometheusRule.additionalLabels" $v.prometheusRule.additionalLabels "dashboards.labels" $v.dashboards.labels -}}
 {{- range $path, $labels := $all -}}
-{{- range $label, $_ := $labels -}}
-{{- if hasKey $own $label -}}
-{{- include "vod-callback-exporter.shared.refuse" (printf "%s: found %s, which the chart sets, expected another label" $path $label) -}}
-{{- end -}}
-{{- end -}}
+{{- include "vod-callback-exporter.shared.checkLabels" (dict "own" $own "labels" $labels "path" $path) -}}
 {{- end -}}
 {{- end -}}
 

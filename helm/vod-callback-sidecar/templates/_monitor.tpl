@@ -29,11 +29,23 @@ metricRelabelings:
 {{- end }}
 {{- end -}}
 
+{{/* Refuses labels that would stand twice in what has them: a dict of `own`, which the chart sets, the `labels` of values and their `path`. */}}
+{{- define "vod-callback-sidecar.checkLabels" -}}
+{{- range $label, $_ := .labels -}}
+{{- if hasKey $.own $label -}}
+{{- include "vod-callback-sidecar.refuse" (printf "%s: found %s, which the chart sets, expected another label" $.path $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The PodMonitor, if values want one. `selector` has the labels by which the host's pods are found. */}}
 {{- define "vod-callback-sidecar.podMonitor" -}}
 {{- if include "vod-callback-sidecar.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- $path := empty .key | ternary "podMonitor.additionalLabels" (printf "%s.podMonitor.additionalLabels" .key) -}}
+{{- $own := include "vod-callback-sidecar.labels" . | fromYaml -}}
+{{- include "vod-callback-sidecar.checkLabels" (dict "own" $own "labels" $v.podMonitor.additionalLabels "path" $path) -}}
 {{- if $v.podMonitor.enabled -}}
 {{- if not .selector -}}
 {{- include "vod-callback-sidecar.refuse" "vod-callback-sidecar.podMonitor: found no selector, expected a dict of the labels of the host's pods" -}}

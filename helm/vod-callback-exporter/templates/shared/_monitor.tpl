@@ -30,11 +30,23 @@ metricRelabelings:
 {{- end }}
 {{- end -}}
 
+{{/* Refuses labels that would stand twice in what has them: a dict of `own`, which the chart sets, the `labels` of values and their `path`. */}}
+{{- define "vod-callback-exporter.shared.checkLabels" -}}
+{{- range $label, $_ := .labels -}}
+{{- if hasKey $.own $label -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%s: found %s, which the chart sets, expected another label" $.path $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The PodMonitor, if values want one. `selector` has the labels by which the host's pods are found. */}}
 {{- define "vod-callback-exporter.shared.podMonitor" -}}
 {{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- $path := empty .key | ternary "podMonitor.additionalLabels" (printf "%s.podMonitor.additionalLabels" .key) -}}
+{{- $own := include "vod-callback-exporter.shared.labels" . | fromYaml -}}
+{{- include "vod-callback-exporter.shared.checkLabels" (dict "own" $own "labels" $v.podMonitor.additionalLabels "path" $path) -}}
 {{- if $v.podMonitor.enabled -}}
 {{- if not .selector -}}
 {{- include "vod-callback-exporter.shared.refuse" "vod-callback-exporter.shared.podMonitor: found no selector, expected a dict of the labels of the host's pods" -}}
