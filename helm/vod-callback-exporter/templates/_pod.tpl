@@ -51,7 +51,10 @@ spec:
   topologySpreadConstraints:
     {{- $own := dict "labelSelector" (dict "matchLabels" (include "vod-callback-exporter.selectorLabels" $ | fromYaml)) }}
     {{- range . }}
-    - {{ merge (dict) . $own | toYaml | nindent 6 | trim }}
+    {{- /* A selector of values stays as it is: merging would add the release's labels to it. */}}
+    {{- $constraint := . }}
+    {{- if not (hasKey . "labelSelector") }}{{ $constraint = merge (dict) . $own }}{{ end }}
+    - {{ toYaml $constraint | nindent 6 | trim }}
     {{- end }}
   {{- end }}
 {{- end -}}
