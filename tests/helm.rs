@@ -803,6 +803,14 @@ fn notes_say_what_to_open_and_warn_of_two_consumers() {
     let peeking = notes("worker", &["--set=replicas=3"]);
     assert!(!peeking.contains("WARNING"), "{peeking}");
     assert_eq!(notes("worker-off", &["--set=replicas=3"]), "");
+    let native = "--set=vodCallbacks.native=always";
+    let warning =
+        "WARNING: vodCallbacks.native is always, and vodCallbacks.credentials.rrsa has no";
+    let overlooked = notes("worker-webhook", &[native]);
+    assert!(overlooked.contains(warning), "{overlooked}");
+    for seen in [notes("worker-webhook", &[]), notes("worker", &[native])] {
+        assert!(!seen.contains("WARNING"), "{seen}");
+    }
 
     let nowhere = |further: &[&str]| {
         let told = notes("rules-only", further);

@@ -316,6 +316,12 @@ fn the_clusters_webhook_may_give_the_role() {
     assert!(!text.contains("serviceAccountToken\""), "{pod}");
     // It only does so in plain containers.
     assert!(pod["spec"].get("initContainers").is_none(), "{pod}");
+    // Which need not be asked for where there are no others, nor where the webhook is known to see all.
+    for (native, kubernetes) in [("auto", "1.28"), ("always", "1.34")] {
+        let set = format!("--set=vodCallbacks.native={native}");
+        let answer = charts.template("4", "worker-webhook", kubernetes, &[&set]);
+        assert!(answer.is_good, "{}", answer.text);
+    }
 }
 
 /// The names of a kind, which must be those of as many resources.

@@ -69,14 +69,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "vod-callback-sidecar.isNative" -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
 {{- $able := semverCompare ">=1.29.0-0" .root.Capabilities.KubeVersion.Version -}}
 {{- if eq $v.native "always" -}}
 {{- if not $able -}}
-{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
 {{- include "vod-callback-sidecar.refuse" (printf "%snative: found always, and Kubernetes %s starts no native sidecars (1.29 does), expected auto or never" $at .root.Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 true
 {{- else if and (eq $v.native "auto") $able -}}
+{{- if include "vod-callback-sidecar.needsWebhook" $v -}}
+{{- include "vod-callback-sidecar.refuse" (printf "%snative: found auto, and %scredentials.rrsa has no ARNs, expected never: the cluster's webhook may give no role to a native sidecar, and without it neither exporter nor worker starts; or roleArn and oidcProviderArn, or always where the webhook is known to do so" $at $at) -}}
+{{- end -}}
 true
 {{- end -}}
 {{- end -}}

@@ -88,6 +88,11 @@ WARNING: {{ $at }}mode is consume, and there are up to {{ int .replicas }} pods.
 no count is exact, no view is complete and single videos look stalled. Keep to one pod, or consume in a release of
 the chart vod-callback-exporter and set {{ $at }}mode: peek here.
 {{- end }}
+{{- if and (eq $v.native "always") (include "vod-callback-exporter.shared.needsWebhook" $v) }}
+
+WARNING: {{ $at }}native is always, and {{ $at }}credentials.rrsa has no ARNs. Where the cluster's webhook overlooks native sidecars,
+the exporter ends with code 64, and the containers of this pod never start. Name both ARNs, or set {{ $at }}native: never.
+{{- end }}
 {{- if not $v.podMonitor.enabled }}
 
 Nothing scrapes it yet: set {{ $at }}podMonitor.enabled=true, or add a scrape job of your own.
