@@ -639,6 +639,26 @@ fn the_test_pod_may_reach_the_exporter() {
     assert_eq!(from.as_array().map(Vec::len), Some(1), "{from}");
 }
 
+/// Else it waits where only tainted nodes, or those with a label, take pods.
+#[test]
+fn the_test_pod_runs_where_the_exporter_may() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let manifests = manifests(&charts.render("4", "peek-full", "1.34"));
+    let test = &one(&manifests, "Pod")["spec"];
+    let exporter = &pod_template(&manifests)["spec"];
+    for key in [
+        "affinity",
+        "nodeSelector",
+        "priorityClassName",
+        "tolerations",
+    ] {
+        assert!(!exporter[key].is_null(), "{key}");
+        assert_eq!(test[key], exporter[key], "{key}");
+    }
+}
+
 #[test]
 fn egress_asks_for_the_ports_that_the_config_needs() {
     let Some(charts) = Charts::find() else {
