@@ -285,6 +285,9 @@ fn pods_are_restricted_and_found_by_what_selects_them() {
         if let Some(test) = test {
             assert_restricted(case, test);
         }
+        for pod in [Some(pod), test].into_iter().flatten() {
+            assert_mounts_have_volumes(case, &manifests, pod);
+        }
 
         let of_pod = |manifest: &Value| labels(&manifest["metadata"]["labels"]);
         for manifest in &manifests {
@@ -925,6 +928,29 @@ fn assert_restricted(case: &str, pod: &Value) {
         assert_eq!(own["allowPrivilegeEscalation"], false, "{case}");
         assert_eq!(own["capabilities"]["drop"], json!(["ALL"]), "{case}");
         assert_eq!(own["readOnlyRootFilesystem"], true, "{case}");
+    }
+}
+
+/// No container mounts a volume that its pod does not have, nor one that the workload claims.
+fn assert_mounts_have_volumes(case: &str, manifests: &[Value], pod: &Value) {
+    let mut claims = Vec::new();
+    if pod["kind"] != "Pod" {
+        let all = manifests
+            .iter()
+            .map(|manifest| &manifest["spec"]["volumeClaimTemplates"]);
+        let all = all.filter_map(Value::as_array).flatten();
+        claims.extend(all.map(|claim| &claim["metadata"]["name"]));
+    }
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let volumes: Vec<&Value> = volumes
+        .map(|volume| &volume["name"])
+        .chain(claims)
+        .collect();
+    for container in containers(pod) {
+        let mounts = container["volumeMounts"].as_array().into_iter().flatten();
+        for mount in mounts {
+            assert!(volumes.contains(&&mount["name"]), "{case}: {mount}");
+        }
     }
 }
 

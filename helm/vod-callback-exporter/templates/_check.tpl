@@ -81,7 +81,24 @@
 {{- include "vod-callback-exporter.shared.refuse" (printf "fullnameOverride: found %s as the name of the Service, expected one that begins with a letter and has no dots, or kind: Deployment with service.enabled: false" $name) -}}
 {{- end -}}
 {{- end -}}
+{{- include "vod-callback-exporter.checkMounts" . -}}
 {{- include "vod-callback-exporter.checkNetworkPolicy" . -}}
+{{- end -}}
+
+{{/* Mounts of volumes that the pod does not have. */}}
+{{- define "vod-callback-exporter.checkMounts" -}}
+{{- if .Values.extraVolumeMounts -}}
+{{- $scope := merge (include "vod-callback-exporter.scope" . | fromYaml) (dict "root" .) -}}
+{{- /* Whose names are judged first. */ -}}
+{{- include "vod-callback-exporter.shared.check" $scope -}}
+{{- $volumes := list -}}
+{{- range include "vod-callback-exporter.shared.volumes" $scope | fromYamlArray }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- range $index, $mount := .Values.extraVolumeMounts -}}
+{{- if not (has $mount.name $volumes) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "extraVolumeMounts[%d].name: found %s, which is no volume of the pod, expected one of: %s; extraVolumes adds others" $index $mount.name ($volumes | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Labels that would stand twice in what has them. */}}
