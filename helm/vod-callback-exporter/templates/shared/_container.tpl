@@ -118,6 +118,30 @@ true
 {{- mustMergeOverwrite $handler (deepCopy .probe) | toYaml -}}
 {{- end -}}
 
+{{/* Refuses requests above their limits, which no cluster takes: a dict of `resources` and `at`, what stands before their path. */}}
+{{- define "vod-callback-exporter.shared.checkResources" -}}
+{{- $units := dict "" 1 "n" 0.000000001 "u" 0.000001 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 -}}
+{{- $size := 1 -}}
+{{- range list "Ki" "Mi" "Gi" "Ti" "Pi" "Ei" }}{{ $size = mul $size 1024 }}{{ $_ := set $units . $size }}{{ end -}}
+{{- $limits := .resources.limits | default dict -}}
+{{- range $name, $request := .resources.requests -}}
+{{- $sizes := list -}}
+{{- range $quantity := list $request (get $limits $name) -}}
+{{- if not (kindIs "string" $quantity) -}}
+{{- $sizes = append $sizes (float64 $quantity) -}}
+{{- else if $quantity -}}
+{{- $number := regexFind "^[0-9]+(\\.[0-9]+)?(e[0-9]+)?" $quantity -}}
+{{- $sizes = append $sizes (mulf $number (get $units (trimPrefix $number $quantity))) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq (len $sizes) 2 -}}
+{{- if gt (first $sizes) (last $sizes) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%sresources.requests.%s: found %s, and %sresources.limits.%s is %s, expected at most that" $.at $name (toJson $request | trimAll "\"") $.at $name (get $limits $name | toJson | trimAll "\"")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The container as a mapping, without the dash of a list. */}}
 {{- define "vod-callback-exporter.shared.container" -}}
 {{- if include "vod-callback-exporter.shared.isEnabled" . -}}
@@ -128,6 +152,8 @@ true
 {{- $v = get .root.Values .key -}}
 {{- $version = (get .root.Subcharts .key).Chart.AppVersion -}}
 {{- end -}}
+{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
+{{- include "vod-callback-exporter.shared.checkResources" (dict "resources" $v.resources "at" $at) -}}
 name: vod-callback-exporter
 image: {{ include "vod-callback-exporter.shared.image" (dict "image" $v.image "version" $version) | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
