@@ -101,13 +101,17 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Labels that would stand twice in what has them. */}}
+{{/* Labels and annotations that would stand twice in what has them. */}}
 {{- define "vod-callback-exporter.checkLabels" -}}
 {{- $own := include "vod-callback-exporter.labels" . | fromYaml -}}
 {{- $v := .Values -}}
 {{- $all := dict "podMonitor.additionalLabels" $v.podMonitor.additionalLabels "serviceMonitor.additionalLabels" $v.serviceMonitor.additionalLabels "prometheusRule.additionalLabels" $v.prometheusRule.additionalLabels "dashboards.labels" $v.dashboards.labels -}}
 {{- range $path, $labels := $all -}}
 {{- include "vod-callback-exporter.shared.checkLabels" (dict "own" $own "labels" $labels "path" $path) -}}
+{{- end -}}
+{{- $boards := $v.dashboards -}}
+{{- if and $boards.folder (hasKey $boards.annotations $boards.folderAnnotation) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "dashboards.annotations: found %s, which dashboards.folder sets, expected one of the two" $boards.folderAnnotation) -}}
 {{- end -}}
 {{- end -}}
 
