@@ -571,6 +571,55 @@ fn labels_fit_however_long_an_alias_and_a_version_is() {
     }
 }
 
+#[test]
+fn names_are_legal_under_any_alias() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let aliases = ["vodExporter", "VOD_Exporter2", "_callbacks-"];
+    let exporter = dependency("vod-callback-exporter");
+    let items = aliases.map(|alias| format!("{exporter}, alias: {alias}}}\n"));
+    let head = format!("version: 0.1.0\ndependencies:\n{}", items.concat());
+    let values = aliases.map(|alias| {
+        format!(
+            "{alias}: {{prometheusRule: {{enabled: true}}, dashboards: {{enabled: true}}, \
+             config: {{queues: [{{name: a, endpoint: \"https://mns.example.com\"}}]}}}}\n"
+        )
+    });
+    charts.write("aliases", &head, &[("values.yaml", &values.concat())]);
+    for helm in HELMS {
+        for is_exporter in [true, false] {
+            for has_service in [true, false] {
+                let set = aliases.map(|alias| {
+                    format!(
+                        "--set={alias}.exporter.enabled={is_exporter},{alias}.service.enabled={has_service}"
+                    )
+                });
+                let set = set.each_ref().map(String::as_str);
+                let template = ["template", "rel", "helm/aliases"];
+                let answer = charts.helm(helm, &[&template[..], &set].concat());
+                assert!(answer.is_good, "{}", answer.text);
+                let mut seen = BTreeSet::new();
+                for manifest in manifests(&answer.text) {
+                    let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
+                    let is_legal = |name: &str| {
+                        let small =
+                            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+                        name.chars().all(small) && !name.ends_with('-')
+                    };
+                    assert!(is_legal(&name), "{name}");
+                    let kind = manifest["kind"].as_str().unwrap().to_owned();
+                    assert!(seen.insert((kind, name.clone())), "{name}");
+                }
+                let names: BTreeSet<&str> = seen.iter().map(|(_, name)| name.as_str()).collect();
+                for name in ["rel-vod-exporter", "rel-vod-exporter2", "rel-callbacks"] {
+                    assert!(names.contains(name), "{names:?}");
+                }
+            }
+        }
+    }
+}
+
 /// An item of a chart's `dependencies`, still open.
 fn dependency(chart: &str) -> String {
     format!("  - {{name: {chart}, version: ^0.1.0, repository: \"file://../{chart}\"")

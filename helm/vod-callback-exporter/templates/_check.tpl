@@ -75,12 +75,6 @@
 {{- include "vod-callback-exporter.shared.refuse" (printf "podAnnotations: found %s, which the chart sets, expected another annotation" $annotation) -}}
 {{- end -}}
 {{- end -}}
-{{- if include "vod-callback-exporter.hasService" . -}}
-{{- $name := include "vod-callback-exporter.fullname" . -}}
-{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) -}}
-{{- include "vod-callback-exporter.shared.refuse" (printf "fullnameOverride: found %s as the name of the Service, expected one that begins with a letter and has no dots, or kind: Deployment with service.enabled: false" $name) -}}
-{{- end -}}
-{{- end -}}
 {{- include "vod-callback-exporter.checkMounts" . -}}
 {{- include "vod-callback-exporter.checkNetworkPolicy" . -}}
 {{- end -}}
@@ -98,6 +92,18 @@
 {{- include "vod-callback-exporter.shared.refuse" (printf "extraVolumeMounts[%d].name: found %s, which is no volume of the pod, expected one of: %s; extraVolumes adds others" $index $mount.name ($volumes | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A name that no resource may have. */}}
+{{- define "vod-callback-exporter.checkName" -}}
+{{- $name := include "vod-callback-exporter.fullname" . -}}
+{{- if and .Values.exporter.enabled (include "vod-callback-exporter.hasService" .) -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "fullnameOverride: found %s as the name of the Service, expected one that begins with a letter and has no dots, or kind: Deployment with service.enabled: false" $name) -}}
+{{- end -}}
+{{- else if not (regexMatch "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$" $name) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "fullnameOverride: found %s as the name of resources, expected small letters, digits and hyphens, and single dots between those" $name) -}}
 {{- end -}}
 {{- end -}}
 

@@ -1,9 +1,10 @@
 {{- define "vod-callback-exporter.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimAll "-." -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimAll "-_." -}}
 {{- end -}}
 
 {{- define "vod-callback-exporter.fullname" -}}
-{{- $name := include "vod-callback-exporter.name" . -}}
+{{- /* Below another chart it is an alias, which may have what no name may. */ -}}
+{{- $name := .Values.nameOverride | default (include "vod-callback-exporter.shared.kebab" .Chart.Name) -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 63 | trimAll "-." -}}
 {{- else if contains $name .Release.Name -}}
