@@ -174,6 +174,34 @@ fn arguments_and_configs_are_what_the_exporter_takes() {
 }
 
 #[test]
+fn a_file_s_name_adds_no_argument() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let key = "web.yml\n  - --mode=consume";
+    for helm in HELMS {
+        for (case, at) in [("web-config", ""), ("worker-consume", "vodCallbacks.")] {
+            let set = format!("--set-json={at}webConfig.key={}", json!(key));
+            let refused = charts.template(helm, case, "1.34", &[&set]);
+            assert!(!refused.is_good, "{}", refused.text);
+            // Nor where nobody looks at the schema.
+            let forced = [&*set, "--skip-schema-validation"];
+            let answer = charts.template(helm, case, "1.34", &forced);
+            assert!(answer.is_good, "{}", answer.text);
+            let file = format!("--web.config.file=/etc/vod-callback-exporter/web/{key}");
+            for arguments in all_arguments(&manifests(&answer.text)) {
+                assert!(
+                    !arguments
+                        .iter()
+                        .any(|argument| argument == "--mode=consume")
+                );
+                assert!(arguments[0] == "probe" || arguments.contains(&file));
+            }
+        }
+    }
+}
+
+#[test]
 fn the_commented_example_of_a_config_fits_both_charts() {
     let Some(charts) = Charts::find() else {
         return;
@@ -256,6 +284,9 @@ fn pods_are_restricted_and_found_by_what_selects_them() {
         let test = manifests.iter().find(|manifest| manifest["kind"] == "Pod");
         if let Some(test) = test {
             assert_restricted(case, test);
+        }
+        for pod in [Some(pod), test].into_iter().flatten() {
+            assert_mounts_have_volumes(case, &manifests, pod);
         }
 
         let of_pod = |manifest: &Value| labels(&manifest["metadata"]["labels"]);
@@ -498,6 +529,103 @@ fn names_are_unique_and_fit_however_long_the_release_s_is() {
 }
 
 #[test]
+fn labels_fit_however_long_an_alias_and_a_version_is() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    // Cut at 63 characters, both end with what no label may end with.
+    let alias = "a".repeat(62);
+    let head = format!(
+        "version: 2.10.0-feature-new-video-pipeline.20251124.1a2b3c4d5e6f+build.991\n\
+         dependencies:\n\
+         {sidecar}, alias: vodCallbacks}}\n\
+         {exporter}, alias: {alias}}}\n",
+        sidecar = dependency("vod-callback-sidecar"),
+        exporter = dependency("vod-callback-exporter"),
+    );
+    let config = r#"config: {queues: [{name: a, endpoint: "https://mns.example.com"}]}"#;
+    let values = format!("vodCallbacks: {{{config}}}\n{alias}: {{{config}}}\n");
+    let template =
+        r#"{{ include "vod-callback-sidecar.configMap" (dict "root" $ "key" "vodCallbacks") }}"#;
+    let files = [
+        ("values.yaml", &*values),
+        ("templates/config.yaml", template),
+    ];
+    charts.write("newest", &head, &files);
+    for helm in HELMS {
+        let answer = charts.helm(helm, &["template", "rel", "helm/newest"]);
+        assert!(answer.is_good, "{}", answer.text);
+        let manifests = manifests(&answer.text);
+        let mut of_charts = BTreeSet::new();
+        for manifest in &manifests {
+            let labels = labels(&manifest["metadata"]["labels"]);
+            for (label, value) in &labels {
+                let is_label = value.len() <= 63
+                    && value.starts_with(|first: char| first.is_ascii_alphanumeric())
+                    && value.ends_with(|last: char| last.is_ascii_alphanumeric());
+                assert!(is_label, "{label}: {value} in {manifest}");
+            }
+            of_charts.extend(labels.get("helm.sh/chart").cloned());
+        }
+        assert_eq!(of_charts.len(), 2, "{of_charts:?}");
+    }
+}
+
+#[test]
+fn names_are_legal_under_any_alias() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let aliases = ["vodExporter", "VOD_Exporter2", "_callbacks-"];
+    let exporter = dependency("vod-callback-exporter");
+    let items = aliases.map(|alias| format!("{exporter}, alias: {alias}}}\n"));
+    let head = format!("version: 0.1.0\ndependencies:\n{}", items.concat());
+    let values = aliases.map(|alias| {
+        format!(
+            "{alias}: {{prometheusRule: {{enabled: true}}, dashboards: {{enabled: true}}, \
+             config: {{queues: [{{name: a, endpoint: \"https://mns.example.com\"}}]}}}}\n"
+        )
+    });
+    charts.write("aliases", &head, &[("values.yaml", &values.concat())]);
+    for helm in HELMS {
+        for is_exporter in [true, false] {
+            for has_service in [true, false] {
+                let set = aliases.map(|alias| {
+                    format!(
+                        "--set={alias}.exporter.enabled={is_exporter},{alias}.service.enabled={has_service}"
+                    )
+                });
+                let set = set.each_ref().map(String::as_str);
+                let template = ["template", "rel", "helm/aliases"];
+                let answer = charts.helm(helm, &[&template[..], &set].concat());
+                assert!(answer.is_good, "{}", answer.text);
+                let mut seen = BTreeSet::new();
+                for manifest in manifests(&answer.text) {
+                    let name = manifest["metadata"]["name"].as_str().unwrap().to_owned();
+                    let is_legal = |name: &str| {
+                        let small =
+                            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+                        name.chars().all(small) && !name.ends_with('-')
+                    };
+                    assert!(is_legal(&name), "{name}");
+                    let kind = manifest["kind"].as_str().unwrap().to_owned();
+                    assert!(seen.insert((kind, name.clone())), "{name}");
+                }
+                let names: BTreeSet<&str> = seen.iter().map(|(_, name)| name.as_str()).collect();
+                for name in ["rel-vod-exporter", "rel-vod-exporter2", "rel-callbacks"] {
+                    assert!(names.contains(name), "{names:?}");
+                }
+            }
+        }
+    }
+}
+
+/// An item of a chart's `dependencies`, still open.
+fn dependency(chart: &str) -> String {
+    format!("  - {{name: {chart}, version: ^0.1.0, repository: \"file://../{chart}\"")
+}
+
+#[test]
 fn another_config_makes_other_pods_and_nothing_else_does() {
     let Some(charts) = Charts::find() else {
         return;
@@ -561,6 +689,26 @@ fn the_test_pod_may_reach_the_exporter() {
     let manifests = self::manifests(&closed.text);
     let from = &one(&manifests, "NetworkPolicy")["spec"]["ingress"][0]["from"];
     assert_eq!(from.as_array().map(Vec::len), Some(1), "{from}");
+}
+
+/// Else it waits where only tainted nodes, or those with a label, take pods.
+#[test]
+fn the_test_pod_runs_where_the_exporter_may() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let manifests = manifests(&charts.render("4", "peek-full", "1.34"));
+    let test = &one(&manifests, "Pod")["spec"];
+    let exporter = &pod_template(&manifests)["spec"];
+    for key in [
+        "affinity",
+        "nodeSelector",
+        "priorityClassName",
+        "tolerations",
+    ] {
+        assert!(!exporter[key].is_null(), "{key}");
+        assert_eq!(test[key], exporter[key], "{key}");
+    }
 }
 
 #[test]
@@ -727,6 +875,14 @@ fn notes_say_what_to_open_and_warn_of_two_consumers() {
     let peeking = notes("worker", &["--set=replicas=3"]);
     assert!(!peeking.contains("WARNING"), "{peeking}");
     assert_eq!(notes("worker-off", &["--set=replicas=3"]), "");
+    let native = "--set=vodCallbacks.native=always";
+    let warning =
+        "WARNING: vodCallbacks.native is always, and vodCallbacks.credentials.rrsa has no";
+    let overlooked = notes("worker-webhook", &[native]);
+    assert!(overlooked.contains(warning), "{overlooked}");
+    for seen in [notes("worker-webhook", &[]), notes("worker", &[native])] {
+        assert!(!seen.contains("WARNING"), "{seen}");
+    }
 
     let nowhere = |further: &[&str]| {
         let told = notes("rules-only", further);
@@ -869,6 +1025,29 @@ fn assert_restricted(case: &str, pod: &Value) {
         assert_eq!(own["allowPrivilegeEscalation"], false, "{case}");
         assert_eq!(own["capabilities"]["drop"], json!(["ALL"]), "{case}");
         assert_eq!(own["readOnlyRootFilesystem"], true, "{case}");
+    }
+}
+
+/// No container mounts a volume that its pod does not have, nor one that the workload claims.
+fn assert_mounts_have_volumes(case: &str, manifests: &[Value], pod: &Value) {
+    let mut claims = Vec::new();
+    if pod["kind"] != "Pod" {
+        let all = manifests
+            .iter()
+            .map(|manifest| &manifest["spec"]["volumeClaimTemplates"]);
+        let all = all.filter_map(Value::as_array).flatten();
+        claims.extend(all.map(|claim| &claim["metadata"]["name"]));
+    }
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let volumes: Vec<&Value> = volumes
+        .map(|volume| &volume["name"])
+        .chain(claims)
+        .collect();
+    for container in containers(pod) {
+        let mounts = container["volumeMounts"].as_array().into_iter().flatten();
+        for mount in mounts {
+            assert!(volumes.contains(&&mount["name"]), "{case}: {mount}");
+        }
     }
 }
 

@@ -316,4 +316,124 @@ fn the_clusters_webhook_may_give_the_role() {
     assert!(!text.contains("serviceAccountToken\""), "{pod}");
     // It only does so in plain containers.
     assert!(pod["spec"].get("initContainers").is_none(), "{pod}");
+    // Which need not be asked for where there are no others, nor where the webhook is known to see all.
+    for (native, kubernetes) in [("auto", "1.28"), ("always", "1.34")] {
+        let set = format!("--set=vodCallbacks.native={native}");
+        let answer = charts.template("4", "worker-webhook", kubernetes, &[&set]);
+        assert!(answer.is_good, "{}", answer.text);
+    }
+}
+
+/// The names of a kind, which must be those of as many resources.
+fn names(manifests: &[Value], kind: &str) -> Vec<String> {
+    let all = manifests
+        .iter()
+        .filter(|manifest| manifest["kind"] == kind)
+        .map(|manifest| manifest["metadata"]["name"].as_str().unwrap());
+    let mut names: Vec<String> = all.map(str::to_owned).collect();
+    names.sort();
+    let given = names.len();
+    names.dedup();
+    assert_eq!(names.len(), given, "{kind}: {names:?}");
+    names
+}
+
+/// One config of two would be lost without a word, and with it a `mode: peek`.
+#[test]
+fn several_exporters_of_one_release_share_nothing() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    // The last three are alike in kebab case.
+    let aliases = ["vodCallbacks", "vodA", "VodB", "vodB", "vod-b"];
+    let mut head = "version: 0.1.0\ndependencies:\n".to_owned();
+    let mut values = String::new();
+    let mut template = String::new();
+    for alias in aliases {
+        writeln!(
+            head,
+            "  - {{name: vod-callback-sidecar, alias: {alias}, version: ^0.1.0, repository: \"file://../vod-callback-sidecar\"}}"
+        )
+        .unwrap();
+        writeln!(
+            values,
+            "{alias}: {{podMonitor: {{enabled: true}}, config: {{queues: [{{name: {alias}, endpoint: \"https://mns.example.com\"}}]}}}}"
+        )
+        .unwrap();
+        let dict = format!(r#"(dict "root" $ "key" "{alias}" "selector" (dict "a" "b"))"#);
+        writeln!(
+            template,
+            "---\n{{{{ include \"vod-callback-sidecar.configMap\" {dict} }}}}\n\
+             ---\n{{{{ include \"vod-callback-sidecar.podMonitor\" {dict} }}}}\n\
+             ---\nkind: Volumes\nmetadata: {{name: {alias}}}\nvolumes:\n\
+             {{{{ include \"vod-callback-sidecar.volumes\" {dict} }}}}"
+        )
+        .unwrap();
+    }
+    let files = [("values.yaml", &*values), ("templates/all.yaml", &template)];
+    charts.write("aliases", &head, &files);
+    // Two workers below a chart of charts, and one of them once more below one of those.
+    let worker = charts.path("helm/examples/worker");
+    let file = |file: &str| fs::read_to_string(worker.join(file)).unwrap();
+    let head = "version: 0.1.0\ndependencies:\n";
+    let alias = "  - {name: vod-callback-sidecar, alias: vodCallbacks, version: ^0.1.0, repository: \"file://../vod-callback-sidecar\"}\n";
+    let files = [
+        "values.yaml",
+        "templates/_helpers.tpl",
+        "templates/deployment.yaml",
+        "templates/vod-callbacks-config.yaml",
+        "templates/vod-callbacks-podmonitor.yaml",
+    ]
+    .map(|name| (name, file(name)));
+    let files = files.each_ref().map(|(name, text)| (*name, &**text));
+    for name in ["uploads", "encodes"] {
+        charts.write(name, &(head.to_owned() + alias), &files);
+    }
+    let of = |name: &str| {
+        format!("  - {{name: {name}, version: ^0.1.0, repository: \"file://../{name}\"}}\n")
+    };
+    charts.write("inner", &(head.to_owned() + &of("uploads")), &[]);
+    let outer = ["uploads", "encodes", "inner"].map(of).concat();
+    let consume = "encodes: {vodCallbacks: {mode: consume, config: {queues: [{name: a}]}}}\n";
+    let files = [("values.yaml", consume)];
+    charts.write("outer", &(head.to_owned() + &outer), &files);
+
+    let release = "r".repeat(53);
+    for helm in HELMS {
+        for release in ["rel", &release] {
+            for (chart, count) in [("aliases", 5), ("outer", 3)] {
+                let chart = format!("helm/{chart}");
+                let answer = charts.helm(helm, &["template", release, &chart]);
+                assert!(answer.is_good, "{}", answer.text);
+                let manifests = manifests(&answer.text);
+                let of_config = names(&manifests, "ConfigMap");
+                assert_eq!(of_config.len(), count, "{of_config:?}");
+                assert_eq!(names(&manifests, "PodMonitor"), of_config);
+                assert!(of_config.iter().all(|name| name.len() <= 63));
+                // And every pod has its own config.
+                let mut mounted: Vec<&str> = manifests
+                    .iter()
+                    .filter_map(|manifest| match manifest["kind"].as_str() {
+                        Some("Volumes") => Some(&manifest["volumes"]),
+                        Some("Deployment") => {
+                            Some(&manifest["spec"]["template"]["spec"]["volumes"])
+                        }
+                        _ => None,
+                    })
+                    .map(|volumes| volumes[0]["configMap"]["name"].as_str().unwrap())
+                    .collect();
+                mounted.sort_unstable();
+                assert_eq!(mounted, of_config);
+                if release == "rel" {
+                    let plain = match count {
+                        5 => ["rel-vod-callbacks", "rel-vod-callbacks-vod-a"],
+                        _ => ["rel-encodes-vod-callbacks", "rel-uploads-vod-callbacks"],
+                    };
+                    for name in plain {
+                        assert!(of_config.iter().any(|given| given == name), "{of_config:?}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -339,6 +339,43 @@ fn native_sidecars_are_refused_where_there_are_none() {
 }
 
 #[test]
+fn requests_may_reach_their_limits_in_any_unit() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    for (less, more) in [
+        (json!("33M"), json!("32Mi")),
+        (json!("32Mi"), json!(33_554_433)),
+        (json!("1023.5Mi"), json!("1Gi")),
+        (json!("64Mi"), json!("1e8")),
+        (json!("999u"), json!("1m")),
+        (json!("1499m"), json!(1.5)),
+        (json!(0.1), json!("101m")),
+        (json!("0"), json!(0.1)),
+    ] {
+        for (request, limit, is_good) in [(&less, &more, true), (&more, &less, false)] {
+            let resources = json!({"requests": {"cpu": request}, "limits": {"cpu": limit}});
+            let set = format!("--set-json=resources={resources}");
+            for helm in HELMS {
+                let answer = charts.template(helm, "peek", "1.34", &[&set]);
+                assert_eq!(answer.is_good, is_good, "{set}: {}", answer.text);
+            }
+        }
+    }
+    for resources in [
+        json!({"requests": {"cpu": "32Mi"}, "limits": {"cpu": 33_554_432}}),
+        json!({"requests": {"cpu": 1.5}, "limits": {"cpu": "1500m"}}),
+        // What one of the two does not name is not compared.
+        json!({"requests": {"cpu": "64"}}),
+        json!({"requests": {"memory": null}, "limits": {"memory": "1Mi"}}),
+    ] {
+        let set = format!("--set-json=resources={resources}");
+        let answer = charts.template("4", "peek", "1.34", &[&set]);
+        assert!(answer.is_good, "{set}: {}", answer.text);
+    }
+}
+
+#[test]
 fn the_schema_of_config_is_what_the_exporter_takes_as_documentation() {
     for chart in CHARTS {
         let path = root(&format!("helm/{chart}/values.schema.json"));

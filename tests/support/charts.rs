@@ -58,6 +58,18 @@ impl Charts {
         Some(charts)
     }
 
+    /// Writes a chart into `helm/` of the copy, with this in its `Chart.yaml`, and builds its dependencies.
+    pub(crate) fn write(&self, name: &str, head: &str, files: &[(&str, &str)]) {
+        let chart = self.path("helm").join(name);
+        fs::create_dir_all(chart.join("templates")).expect("a folder of ours");
+        let head = format!("apiVersion: v2\nname: {name}\n{head}");
+        for (file, text) in [&[("Chart.yaml", &*head)], files].concat() {
+            fs::write(chart.join(file), text).expect("a file of ours");
+        }
+        let built = self.helm("4", &["dependency", "build", &format!("helm/{name}")]);
+        assert!(built.is_good, "{}", built.text);
+    }
+
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.directory.path().join(path)
     }

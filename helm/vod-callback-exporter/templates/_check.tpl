@@ -75,26 +75,49 @@
 {{- include "vod-callback-exporter.shared.refuse" (printf "podAnnotations: found %s, which the chart sets, expected another annotation" $annotation) -}}
 {{- end -}}
 {{- end -}}
-{{- if include "vod-callback-exporter.hasService" . -}}
-{{- $name := include "vod-callback-exporter.fullname" . -}}
-{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) -}}
-{{- include "vod-callback-exporter.shared.refuse" (printf "fullnameOverride: found %s as the name of the Service, expected one that begins with a letter and has no dots, or kind: Deployment with service.enabled: false" $name) -}}
-{{- end -}}
-{{- end -}}
+{{- include "vod-callback-exporter.checkMounts" . -}}
 {{- include "vod-callback-exporter.checkNetworkPolicy" . -}}
 {{- end -}}
 
-{{/* Labels that would stand twice in what has them. */}}
+{{/* Mounts of volumes that the pod does not have. */}}
+{{- define "vod-callback-exporter.checkMounts" -}}
+{{- if .Values.extraVolumeMounts -}}
+{{- $scope := merge (include "vod-callback-exporter.scope" . | fromYaml) (dict "root" .) -}}
+{{- /* Whose names are judged first. */ -}}
+{{- include "vod-callback-exporter.shared.check" $scope -}}
+{{- $volumes := list -}}
+{{- range include "vod-callback-exporter.shared.volumes" $scope | fromYamlArray }}{{ $volumes = append $volumes .name }}{{ end -}}
+{{- range $index, $mount := .Values.extraVolumeMounts -}}
+{{- if not (has $mount.name $volumes) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "extraVolumeMounts[%d].name: found %s, which is no volume of the pod, expected one of: %s; extraVolumes adds others" $index $mount.name ($volumes | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A name that no resource may have. */}}
+{{- define "vod-callback-exporter.checkName" -}}
+{{- $name := include "vod-callback-exporter.fullname" . -}}
+{{- if and .Values.exporter.enabled (include "vod-callback-exporter.hasService" .) -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "fullnameOverride: found %s as the name of the Service, expected one that begins with a letter and has no dots, or kind: Deployment with service.enabled: false" $name) -}}
+{{- end -}}
+{{- else if not (regexMatch "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$" $name) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "fullnameOverride: found %s as the name of resources, expected small letters, digits and hyphens, and single dots between those" $name) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels and annotations that would stand twice in what has them. */}}
 {{- define "vod-callback-exporter.checkLabels" -}}
 {{- $own := include "vod-callback-exporter.labels" . | fromYaml -}}
 {{- $v := .Values -}}
 {{- $all := dict "podMonitor.additionalLabels" $v.podMonitor.additionalLabels "serviceMonitor.additionalLabels" $v.serviceMonitor.additionalLabels "prometheusRule.additionalLabels" $v.prometheusRule.additionalLabels "dashboards.labels" $v.dashboards.labels -}}
 {{- range $path, $labels := $all -}}
-{{- range $label, $_ := $labels -}}
-{{- if hasKey $own $label -}}
-{{- include "vod-callback-exporter.shared.refuse" (printf "%s: found %s, which the chart sets, expected another label" $path $label) -}}
+{{- include "vod-callback-exporter.shared.checkLabels" (dict "own" $own "labels" $labels "path" $path) -}}
 {{- end -}}
-{{- end -}}
+{{- $boards := $v.dashboards -}}
+{{- if and $boards.folder (hasKey $boards.annotations $boards.folderAnnotation) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "dashboards.annotations: found %s, which dashboards.folder sets, expected one of the two" $boards.folderAnnotation) -}}
 {{- end -}}
 {{- end -}}
 

@@ -1,9 +1,10 @@
 {{- define "vod-callback-exporter.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimAll "-." -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimAll "-_." -}}
 {{- end -}}
 
 {{- define "vod-callback-exporter.fullname" -}}
-{{- $name := include "vod-callback-exporter.name" . -}}
+{{- /* Below another chart it is an alias, which may have what no name may. */ -}}
+{{- $name := .Values.nameOverride | default (include "vod-callback-exporter.shared.kebab" .Chart.Name) -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 63 | trimAll "-." -}}
 {{- else if contains $name .Release.Name -}}
@@ -13,23 +14,10 @@
 {{- end -}}
 {{- end -}}
 
-{{/*
-A name of at most `limit` characters: a dict of `base`, `suffix` and, where it is not 63, `limit`. What is cut off the base leaves a
-hash behind, so that two names stay two.
-*/}}
-{{- define "vod-callback-exporter.fit" -}}
-{{- $room := sub (.limit | default 63) (len .suffix) | int -}}
-{{- $base := .base -}}
-{{- if gt (len $base) $room -}}
-{{- $base = printf "%s-%s" ($base | trunc (sub $room 9 | int) | trimAll "-.") (sha256sum $base | trunc 8) -}}
-{{- end -}}
-{{- printf "%s%s" $base .suffix -}}
-{{- end -}}
-
 {{/* Name of the Deployment or StatefulSet. A StatefulSet's is in a label, with a hash of 10 characters behind it. */}}
 {{- define "vod-callback-exporter.workload" -}}
 {{- $limit := eq .Values.kind "StatefulSet" | ternary 52 63 -}}
-{{- include "vod-callback-exporter.fit" (dict "base" (include "vod-callback-exporter.fullname" .) "suffix" "" "limit" $limit) -}}
+{{- include "vod-callback-exporter.shared.fit" (dict "base" (include "vod-callback-exporter.fullname" .) "suffix" "" "limit" $limit) -}}
 {{- end -}}
 
 {{- define "vod-callback-exporter.selectorLabels" -}}
@@ -39,7 +27,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 
 {{/* Those of the pod of `helm test`, which are not the exporter's: the Service would send scrapes there. */}}
 {{- define "vod-callback-exporter.testLabels" -}}
-app.kubernetes.io/name: {{ include "vod-callback-exporter.fit" (dict "base" (include "vod-callback-exporter.name" .) "suffix" "-test") | quote }}
+app.kubernetes.io/name: {{ include "vod-callback-exporter.shared.fit" (dict "base" (include "vod-callback-exporter.name" .) "suffix" "-test") | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
@@ -47,7 +35,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{ include "vod-callback-exporter.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." | quote }}
 {{- end -}}
 
 {{- define "vod-callback-exporter.serviceAccountName" -}}

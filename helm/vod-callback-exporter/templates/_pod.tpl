@@ -28,30 +28,31 @@ spec:
   securityContext:
     {{- toYaml .Values.podSecurityContext | nindent 4 }}
   terminationGracePeriodSeconds: {{ int .Values.terminationGracePeriodSeconds }}
-  {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . | quote }}
-  {{- end }}
   containers:
     - {{ include "vod-callback-exporter.shared.container" $scope | nindent 6 | trim }}
   volumes:
     {{- include "vod-callback-exporter.shared.volumes" $scope | nindent 4 }}
-  {{- with .Values.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.affinity }}
-  affinity:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "vod-callback-exporter.placement" . }}
+  {{- . | nindent 2 }}
   {{- end }}
   {{- with .Values.topologySpreadConstraints }}
   topologySpreadConstraints:
     {{- $own := dict "labelSelector" (dict "matchLabels" (include "vod-callback-exporter.selectorLabels" $ | fromYaml)) }}
     {{- range . }}
-    - {{ merge (dict) . $own | toYaml | nindent 6 | trim }}
+    {{- /* A selector of values stays as it is: merging would add the release's labels to it. */}}
+    {{- $constraint := . }}
+    {{- if not (hasKey . "labelSelector") }}{{ $constraint = merge (dict) . $own }}{{ end }}
+    - {{ toYaml $constraint | nindent 6 | trim }}
     {{- end }}
   {{- end }}
+{{- end -}}
+
+{{/* Where the exporter may run, and what asks it for `helm test`: a cluster may have no other room for either. */}}
+{{- define "vod-callback-exporter.placement" -}}
+{{- $v := .Values -}}
+{{- $placement := dict -}}
+{{- range $key := list "affinity" "nodeSelector" "priorityClassName" "tolerations" -}}
+{{- with get $v $key }}{{ $_ := set $placement $key . }}{{ end -}}
+{{- end -}}
+{{- with $placement }}{{ toYaml . }}{{ end -}}
 {{- end -}}

@@ -14,12 +14,43 @@ Every template here takes a dict: `root` is the host chart's `$`, and `key` the 
 {{- end -}}
 {{- end -}}
 
-{{/* Name of what this chart adds to a release: resources, and with a short ending the volumes. */}}
+{{/*
+A name of at most `limit` characters: a dict of `base`, `suffix` and, where it is not 63, `limit`. What is cut off the base leaves a
+hash behind, so that two names stay two.
+*/}}
+{{- define "vod-callback-sidecar.fit" -}}
+{{- $room := sub (.limit | default 63) (len .suffix) | int -}}
+{{- $base := .base -}}
+{{- if gt (len $base) $room -}}
+{{- $base = printf "%s-%s" ($base | trunc (sub $room 9 | int) | trimAll "-.") (sha256sum $base | trunc 8) -}}
+{{- end -}}
+{{- printf "%s%s" $base .suffix -}}
+{{- end -}}
+
+{{/* A text as part of a resource's name: `vodCallbacks` is `vod-callbacks`. */}}
+{{- define "vod-callback-sidecar.kebab" -}}
+{{- $words := regexReplaceAll "([a-z0-9])([A-Z])" . "${1}-${2}" | lower -}}
+{{- regexReplaceAll "[^a-z0-9.]+" $words "-" | trimAll "-." -}}
+{{- end -}}
+
+{{/* Name of the resources. A release may have the exporter several times: under two aliases in one host, and in hosts beside each other. */}}
 {{- define "vod-callback-sidecar.fullname" -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
-{{- $name := printf "%s-vod-callbacks" .root.Release.Name -}}
-{{- .fullname | default $v.fullnameOverride | default $name | trunc 63 | trimSuffix "-" -}}
+{{- if or .fullname $v.fullnameOverride -}}
+{{- .fullname | default $v.fullnameOverride | trunc 63 | trimAll "-." -}}
+{{- else -}}
+{{- /* From such as "umbrella/charts/worker/templates"; empty where the host is the release's own chart. */ -}}
+{{- $host := .root.Template.BasePath | trimSuffix "/templates" | splitList "/charts/" | rest | join "/" -}}
+{{- $base := .root.Release.Name -}}
+{{- with $host }}{{ $base = printf "%s-%s" $base (include "vod-callback-sidecar.kebab" .) }}{{ end -}}
+{{- $base = printf "%s-vod-callbacks" $base -}}
+{{- if not (has .key (list "" "vodCallbacks")) }}{{ $base = printf "%s-%s" $base (include "vod-callback-sidecar.kebab" .key) }}{{ end -}}
+{{- /* Where kebab case may make one name of two, a hash keeps them apart. */ -}}
+{{- $isPlain := and (regexMatch "^([a-z0-9]+(-[a-z0-9]+)*)?$" $host) (regexMatch "^([a-z][a-z0-9]*([A-Z][a-z0-9]+)*[A-Z]?)?$" .key) -}}
+{{- $suffix := $isPlain | ternary "" (printf "-%s" (printf "%s %s" $host .key | sha256sum | trunc 8)) -}}
+{{- include "vod-callback-sidecar.fit" (dict "base" $base "suffix" $suffix) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "vod-callback-sidecar.labels" -}}
@@ -30,7 +61,7 @@ app.kubernetes.io/name: vod-callback-exporter
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: monitoring
 app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | quote }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." | quote }}
 {{- end -}}
 {{- end -}}
 
@@ -38,14 +69,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "vod-callback-sidecar.isNative" -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
 {{- $able := semverCompare ">=1.29.0-0" .root.Capabilities.KubeVersion.Version -}}
 {{- if eq $v.native "always" -}}
 {{- if not $able -}}
-{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
 {{- include "vod-callback-sidecar.refuse" (printf "%snative: found always, and Kubernetes %s starts no native sidecars (1.29 does), expected auto or never" $at .root.Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 true
 {{- else if and (eq $v.native "auto") $able -}}
+{{- if include "vod-callback-sidecar.needsWebhook" $v -}}
+{{- include "vod-callback-sidecar.refuse" (printf "%snative: found auto, and %scredentials.rrsa has no ARNs, expected never: the cluster's webhook may give no role to a native sidecar, and without it neither exporter nor worker starts; or roleArn and oidcProviderArn, or always where the webhook is known to do so" $at $at) -}}
+{{- end -}}
 true
 {{- end -}}
 {{- end -}}
@@ -83,6 +117,30 @@ true
 {{- mustMergeOverwrite $handler (deepCopy .probe) | toYaml -}}
 {{- end -}}
 
+{{/* Refuses requests above their limits, which no cluster takes: a dict of `resources` and `at`, what stands before their path. */}}
+{{- define "vod-callback-sidecar.checkResources" -}}
+{{- $units := dict "" 1 "n" 0.000000001 "u" 0.000001 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 -}}
+{{- $size := 1 -}}
+{{- range list "Ki" "Mi" "Gi" "Ti" "Pi" "Ei" }}{{ $size = mul $size 1024 }}{{ $_ := set $units . $size }}{{ end -}}
+{{- $limits := .resources.limits | default dict -}}
+{{- range $name, $request := .resources.requests -}}
+{{- $sizes := list -}}
+{{- range $quantity := list $request (get $limits $name) -}}
+{{- if not (kindIs "string" $quantity) -}}
+{{- $sizes = append $sizes (float64 $quantity) -}}
+{{- else if $quantity -}}
+{{- $number := regexFind "^[0-9]+(\\.[0-9]+)?(e[0-9]+)?" $quantity -}}
+{{- $sizes = append $sizes (mulf $number (get $units (trimPrefix $number $quantity))) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq (len $sizes) 2 -}}
+{{- if gt (first $sizes) (last $sizes) -}}
+{{- include "vod-callback-sidecar.refuse" (printf "%sresources.requests.%s: found %s, and %sresources.limits.%s is %s, expected at most that" $.at $name (toJson $request | trimAll "\"") $.at $name (get $limits $name | toJson | trimAll "\"")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The container as a mapping, without the dash of a list. */}}
 {{- define "vod-callback-sidecar.container" -}}
 {{- if include "vod-callback-sidecar.isEnabled" . -}}
@@ -93,6 +151,8 @@ true
 {{- $v = get .root.Values .key -}}
 {{- $version = (get .root.Subcharts .key).Chart.AppVersion -}}
 {{- end -}}
+{{- $at := empty .key | ternary "" (printf "%s." .key) -}}
+{{- include "vod-callback-sidecar.checkResources" (dict "resources" $v.resources "at" $at) -}}
 name: vod-callback-exporter
 image: {{ include "vod-callback-sidecar.image" (dict "image" $v.image "version" $version) | quote }}
 imagePullPolicy: {{ $v.image.pullPolicy }}
@@ -104,7 +164,7 @@ args:
   - --log.level={{ $v.log.level }}
   - --log.format={{ $v.log.format }}
   {{- if $v.webConfig.existingSecret }}
-  - --web.config.file=/etc/vod-callback-exporter/web/{{ $v.webConfig.key }}
+  - {{ printf "--web.config.file=/etc/vod-callback-exporter/web/%s" $v.webConfig.key | quote }}
   {{- end }}
   {{- range $v.extraArgs }}
   - {{ . | quote }}

@@ -30,11 +30,23 @@ metricRelabelings:
 {{- end }}
 {{- end -}}
 
+{{/* Refuses labels that would stand twice in what has them: a dict of `own`, which the chart sets, the `labels` of values and their `path`. */}}
+{{- define "vod-callback-exporter.shared.checkLabels" -}}
+{{- range $label, $_ := .labels -}}
+{{- if hasKey $.own $label -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%s: found %s, which the chart sets, expected another label" $.path $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The PodMonitor, if values want one. `selector` has the labels by which the host's pods are found. */}}
 {{- define "vod-callback-exporter.shared.podMonitor" -}}
 {{- if include "vod-callback-exporter.shared.isEnabled" . -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
+{{- $path := empty .key | ternary "podMonitor.additionalLabels" (printf "%s.podMonitor.additionalLabels" .key) -}}
+{{- $own := include "vod-callback-exporter.shared.labels" . | fromYaml -}}
+{{- include "vod-callback-exporter.shared.checkLabels" (dict "own" $own "labels" $v.podMonitor.additionalLabels "path" $path) -}}
 {{- if $v.podMonitor.enabled -}}
 {{- if not .selector -}}
 {{- include "vod-callback-exporter.shared.refuse" "vod-callback-exporter.shared.podMonitor: found no selector, expected a dict of the labels of the host's pods" -}}
@@ -75,6 +87,11 @@ vod-callback-exporter runs beside the containers of this pod, in mode {{ $v.mode
 WARNING: {{ $at }}mode is consume, and there are up to {{ int .replicas }} pods. Each exporter takes a share of the queue's messages, so that
 no count is exact, no view is complete and single videos look stalled. Keep to one pod, or consume in a release of
 the chart vod-callback-exporter and set {{ $at }}mode: peek here.
+{{- end }}
+{{- if and (eq $v.native "always") (include "vod-callback-exporter.shared.needsWebhook" $v) }}
+
+WARNING: {{ $at }}native is always, and {{ $at }}credentials.rrsa has no ARNs. Where the cluster's webhook overlooks native sidecars,
+the exporter ends with code 64, and the containers of this pod never start. Name both ARNs, or set {{ $at }}native: never.
 {{- end }}
 {{- if not $v.podMonitor.enabled }}
 

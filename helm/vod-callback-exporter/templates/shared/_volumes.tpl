@@ -4,6 +4,11 @@
 {{- if and (eq .credentials.type "rrsa") .credentials.rrsa.roleArn -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether a RAM role comes from the cluster's webhook; "true" or nothing. */}}
+{{- define "vod-callback-exporter.shared.needsWebhook" -}}
+{{- if and (eq .credentials.type "rrsa") (not .credentials.rrsa.roleArn) -}}true{{- end -}}
+{{- end -}}
+
 {{/*
 The items for `volumes`. Files are readable by all: the container's user is none that the host's pod knows of, and only its own
 container mounts them. `stateVolume` replaces the state's volume source; "none" leaves the volume to somebody else.
