@@ -5,6 +5,7 @@
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 use vod_callback_exporter::cli::Cli;
+use vod_callback_exporter::config::MAX_QUEUES;
 use vod_callback_exporter::config::options::{ConfigOption, Kind, OPTIONS};
 use vod_callback_exporter::ledger::counts::TRANSCODE_BOUNDS;
 
@@ -18,6 +19,14 @@ pub(crate) fn schema() -> Value {
     });
     for option in OPTIONS {
         put(&mut schema, option.path, option);
+        // What may also stand under `defaults` is missed by the templates, which look at both.
+        if let (Some((table, key)), "required", false) = (
+            option.path.rsplit_once('.'),
+            option.default,
+            option.inherited,
+        ) {
+            require(at(&mut schema, table), key);
+        }
         // What is below an inherited table comes with it.
         let inherited = OPTIONS.iter().any(|table| {
             let rest = option.path.strip_prefix(table.path);
@@ -46,20 +55,32 @@ pub(crate) fn flag_of_run() -> Value {
 
 /// Puts an option where its path says; its table came before it.
 fn put(schema: &mut Value, path: &str, option: &ConfigOption) {
-    let (head, rest) = path
-        .split_once('.')
-        .map_or((path, None), |(head, rest)| (head, Some(rest)));
-    let name = head.trim_end_matches("[]");
-    let place = if name == "*" {
-        &mut schema["additionalProperties"]
-    } else {
-        &mut schema["properties"][name]
-    };
-    match rest {
-        None => *place = leaf(option),
-        Some(rest) if head.ends_with("[]") => put(&mut place["items"], rest, option),
-        Some(rest) => put(place, rest, option),
+    *at(schema, path) = leaf(option);
+}
+
+/// The schema of what stands at a path; one that ends with `[]` means the list's items.
+fn at<'s>(schema: &'s mut Value, path: &str) -> &'s mut Value {
+    path.split('.').fold(schema, |schema, part| {
+        let place = match part.trim_end_matches("[]") {
+            "*" => &mut schema["additionalProperties"],
+            name => &mut schema["properties"][name],
+        };
+        if part.ends_with("[]") {
+            &mut place["items"]
+        } else {
+            place
+        }
+    })
+}
+
+/// Has a mapping refused that lacks a key.
+fn require(table: &mut Value, key: &str) {
+    let keys = &mut table["required"];
+    if keys.is_null() {
+        *keys = json!([]);
     }
+    let keys = keys.as_array_mut().expect("a list of keys");
+    keys.push(key.into());
 }
 
 fn leaf(option: &ConfigOption) -> Value {
@@ -80,7 +101,7 @@ fn of_kind(kind: Kind) -> Value {
     match kind {
         Kind::Table => table(),
         Kind::Tables => json!({"type": "object", "additionalProperties": table()}),
-        Kind::List => json!({"type": "array", "items": table()}),
+        Kind::List => json!({"type": "array", "maxItems": MAX_QUEUES, "items": table()}),
         Kind::Label => label(),
         Kind::QueueName | Kind::Region => text("[A-Za-z0-9_-]{1,256}"),
         Kind::QueuePrefix => text("[A-Za-z0-9_-]{0,256}"),
