@@ -399,12 +399,55 @@ fn values_and_schemas_have_the_same_keys() {
     }
 }
 
+#[test]
+fn no_mapping_of_the_schemas_takes_unknown_keys() {
+    for chart in CHARTS {
+        let schema = json(&root(&format!("helm/{chart}/values.schema.json")));
+        let mut open = Vec::new();
+        find_open(&schema, "", &mut open);
+        // Helm's own, and manifests of any kind.
+        open.retain(|path| !matches!(path.as_str(), ".global" | ".extraManifests[]"));
+        assert!(open.is_empty(), "{chart}: {open:?}");
+    }
+}
+
+/// Paths of mappings below a schema whose keys may be any.
+fn find_open(schema: &Value, path: &str, open: &mut Vec<String>) {
+    let Some(schema) = schema.as_object() else {
+        return;
+    };
+    let any = schema.get("additionalProperties").unwrap_or(&Value::Null);
+    if schema.get("type").is_some_and(|kind| kind == "object") && *any != false && !any.is_object()
+    {
+        open.push(path.to_owned());
+    }
+    find_open(any, &format!("{path}.*"), open);
+    find_open(
+        schema.get("items").unwrap_or(&Value::Null),
+        &format!("{path}[]"),
+        open,
+    );
+    for part in ["definitions", "properties", "patternProperties"] {
+        for (key, schema) in schema
+            .get(part)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            find_open(schema, &format!("{path}.{key}"), open);
+        }
+    }
+}
+
 /// What both charts have is said alike, so that one block of values serves both.
 #[test]
 fn both_charts_take_the_same_values() {
     let [app, library] =
         CHARTS.map(|chart| json(&root(&format!("helm/{chart}/values.schema.json"))));
     let [app_values, library_values] = CHARTS.map(default_values);
+    for (name, definition) in library["definitions"].as_object().unwrap() {
+        assert_eq!(*definition, app["definitions"][name], "{name}");
+    }
     for (key, value) in library["properties"].as_object().unwrap() {
         match key.as_str() {
             "enabled" | "native" | "global" => {}
