@@ -21,6 +21,7 @@
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
 {{- include "vod-callback-exporter.shared.checkQueues" . -}}
+{{- include "vod-callback-exporter.shared.checkTimes" . -}}
 {{- $at := empty .key | ternary "" (printf "%s." .key) -}}
 {{- range $name, $account := $v.config.accounts -}}
 {{- $isMade := and (eq $name "default") (ne $v.credentials.type "chain") -}}
