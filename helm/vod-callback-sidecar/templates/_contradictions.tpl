@@ -15,7 +15,7 @@
 {{- if regexMatch $vendor (lower .) }}{{ regexReplaceAll $vendor (lower .) "$1" }}{{ end -}}
 {{- end -}}
 
-{{/* Refuses a config whose options contradict each other, which the exporter would not start with. Renders nothing. */}}
+{{/* Refuses a config that the exporter would not start with, and scrapes that Prometheus would not make. Renders nothing. */}}
 {{- define "vod-callback-sidecar.checkConfig" -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
@@ -25,6 +25,11 @@
 {{- range $name, $account := $v.config.accounts -}}
 {{- $isMade := and (eq $name "default") (ne $v.credentials.type "chain") -}}
 {{- include "vod-callback-sidecar.checkAccount" (dict "path" (printf "%sconfig.accounts.%s" $at $name) "name" $name "account" $account "isMade" $isMade) -}}
+{{- end -}}
+{{- range $monitor := list "podMonitor" "serviceMonitor" -}}
+{{- with get $v $monitor -}}
+{{- include "vod-callback-sidecar.checkScrapes" (dict "path" (printf "%s%s" $at $monitor) "monitor" .) -}}
+{{- end -}}
 {{- end -}}
 {{- with $v.config.alertmanager -}}
 {{- include "vod-callback-sidecar.checkAlertmanager" (dict "path" (printf "%sconfig.alertmanager" $at) "options" .) -}}

@@ -16,7 +16,7 @@
 {{- if regexMatch $vendor (lower .) }}{{ regexReplaceAll $vendor (lower .) "$1" }}{{ end -}}
 {{- end -}}
 
-{{/* Refuses a config whose options contradict each other, which the exporter would not start with. Renders nothing. */}}
+{{/* Refuses a config that the exporter would not start with, and scrapes that Prometheus would not make. Renders nothing. */}}
 {{- define "vod-callback-exporter.shared.checkConfig" -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
@@ -26,6 +26,11 @@
 {{- range $name, $account := $v.config.accounts -}}
 {{- $isMade := and (eq $name "default") (ne $v.credentials.type "chain") -}}
 {{- include "vod-callback-exporter.shared.checkAccount" (dict "path" (printf "%sconfig.accounts.%s" $at $name) "name" $name "account" $account "isMade" $isMade) -}}
+{{- end -}}
+{{- range $monitor := list "podMonitor" "serviceMonitor" -}}
+{{- with get $v $monitor -}}
+{{- include "vod-callback-exporter.shared.checkScrapes" (dict "path" (printf "%s%s" $at $monitor) "monitor" .) -}}
+{{- end -}}
 {{- end -}}
 {{- with $v.config.alertmanager -}}
 {{- include "vod-callback-exporter.shared.checkAlertmanager" (dict "path" (printf "%sconfig.alertmanager" $at) "options" .) -}}

@@ -82,3 +82,19 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* A scrape that may take longer than the time to the next, which Prometheus refuses: a dict of `monitor` and its `path`. */}}
+{{- define "vod-callback-exporter.shared.checkScrapes" -}}
+{{- $millis := dict -}}
+{{- range $key := list "interval" "scrapeTimeout" -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|[ywdhms])" (get $.monitor $key) -1 -}}
+{{- $unit := get (dict "y" 31536000000 "w" 604800000 "d" 86400000 "h" 3600000 "m" 60000 "s" 1000 "ms" 1) (regexFind "[a-z]+$" .) -}}
+{{- $sum = add $sum (mul (regexFind "^[0-9]+" . | atoi) $unit) -}}
+{{- end -}}
+{{- $_ := set $millis $key $sum -}}
+{{- end -}}
+{{- if and .monitor.interval (gt $millis.scrapeTimeout $millis.interval) -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%s.scrapeTimeout: found %s, and %s.interval is %s, expected no more than that" .path .monitor.scrapeTimeout .path .monitor.interval) -}}
+{{- end -}}
+{{- end -}}
