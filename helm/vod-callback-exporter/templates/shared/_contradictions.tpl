@@ -16,7 +16,7 @@
 {{- if regexMatch $vendor (lower .) }}{{ regexReplaceAll $vendor (lower .) "$1" }}{{ end -}}
 {{- end -}}
 
-{{/* Refuses a config that the exporter would not start with, and scrapes that Prometheus would not make. Renders nothing. */}}
+{{/* Refuses what the exporter would not start with, the cluster not take or Prometheus not scrape. Renders nothing. */}}
 {{- define "vod-callback-exporter.shared.checkConfig" -}}
 {{- $v := .root.Values -}}
 {{- if .key }}{{ $v = get .root.Values .key }}{{ end -}}
@@ -26,6 +26,11 @@
 {{- range $name, $account := $v.config.accounts -}}
 {{- $isMade := and (eq $name "default") (ne $v.credentials.type "chain") -}}
 {{- include "vod-callback-exporter.shared.checkAccount" (dict "path" (printf "%sconfig.accounts.%s" $at $name) "name" $name "account" $account "isMade" $isMade) -}}
+{{- end -}}
+{{- range $index, $variable := $v.extraEnv -}}
+{{- if and (hasKey $variable "value") (hasKey $variable "valueFrom") -}}
+{{- include "vod-callback-exporter.shared.refuse" (printf "%sextraEnv[%d]: found value and valueFrom, expected one of the two" $at $index) -}}
+{{- end -}}
 {{- end -}}
 {{- range $monitor := list "podMonitor" "serviceMonitor" -}}
 {{- with get $v $monitor -}}
