@@ -202,6 +202,33 @@ fn a_file_s_name_adds_no_argument() {
 }
 
 #[test]
+fn neighbours_of_what_is_refused_are_what_the_exporter_takes() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let secrets = charts.path("secrets");
+    fs::create_dir(&secrets).unwrap();
+    for key in ["access-key-id", "access-key-secret", "token"] {
+        fs::write(secrets.join(key), "secret").unwrap();
+    }
+    let mut tried = 0;
+    for line in include_str!("helm/accepted.txt").lines() {
+        let Some((case, set)) = line.split_once(" | ") else {
+            assert!(line.is_empty() || line.starts_with('#'), "{line}");
+            continue;
+        };
+        tried += 1;
+        let set = format!("--set={set}");
+        for helm in HELMS {
+            let answer = charts.template(helm, case, "1.34", &[&set]);
+            assert!(answer.is_good, "helm {helm}, {line}: {}", answer.text);
+            check_config(&charts, &secrets, &manifests(&answer.text));
+        }
+    }
+    assert!(tried >= 20);
+}
+
+#[test]
 fn the_commented_example_of_a_config_fits_both_charts() {
     let Some(charts) = Charts::find() else {
         return;
@@ -728,12 +755,14 @@ fn egress_asks_for_the_ports_that_the_config_needs() {
     ]));
     // What stays in the pod asks for none, and behind a proxy it is the proxy's alone.
     assert!(is_good(&[
+        "--set=config.accounts.other.credentials=uri",
         "--set=config.accounts.other.credentials_uri=http://localhost:8080/a"
     ]));
+    let region = "--set=config.queues[2].region=cn-shanghai";
     let mns = "--set=config.queues[2].endpoint=http://mns.example.com";
-    assert!(!is_good(&[mns]));
+    assert!(!is_good(&[region, mns]));
     let proxy = "--set=config.accounts.other.proxy=https://proxy.example.com";
-    assert!(is_good(&[mns, proxy]));
+    assert!(is_good(&[region, mns, proxy]));
 }
 
 #[test]

@@ -222,13 +222,15 @@ fn what_the_readme_shows_is_a_chart() {
     let (code, said) = run();
     assert_eq!(code, Some(0), "{said}");
     let values = fs::read_to_string(chart.join("values.yaml")).unwrap();
-    // Which no schema can see.
-    let queue = "      - name: vod-callbacks\n";
-    let wrong = values.replace(queue, &queue.repeat(2));
+    // Which no chart can see.
+    let wrong = values.replace(
+        "  config:\n",
+        "  config:\n    alertmanager: {urls: [\"http://a\"], ca_file: /no-such/ca.pem}\n",
+    );
     fs::write(chart.join("values.yaml"), wrong).unwrap();
     let (code, said) = run();
     assert_eq!(code, Some(64), "{said}");
-    assert!(said.contains("queues[1]"), "{said}");
+    assert!(said.contains("alertmanager.ca_file"), "{said}");
 }
 
 #[test]

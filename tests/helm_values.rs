@@ -196,6 +196,16 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
             r#""0.5h""#,
             r#""1 minute""#,
             r#""PT1M""#,
+            r#""60 mins""#,
+            r#""1m, 30s""#,
+            r#""1 minute, 30  seconds""#,
+            r#""1m30.0s""#,
+            r#""0.1h""#,
+            r#""90.000000000s""#,
+            r#""PT1M30S""#,
+            r#""PT0.5H""#,
+            r#""1h ""#,
+            r#""1.5m  ""#,
         ],
         &[
             r#""0s""#,
@@ -209,6 +219,27 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
             r#""-10s""#,
             r#""""#,
             "60",
+            r#""1h 30m""#,
+            r#""1h30m""#,
+            r#""1 hour, 1 second""#,
+            r#""PT1H30M""#,
+            r#""P1M""#,
+            r#""PT""#,
+            r#""P""#,
+            r#""1m,30s""#,
+            r#""1m ,30s""#,
+            r#""30s 1m""#,
+            r#""1m 1m""#,
+            r#""1.5m 10s""#,
+            r#""10.5s""#,
+            r#""1m 0.5s""#,
+            r#"" 1h""#,
+            r#""1mo""#,
+            r#""1M""#,
+            r#""1 fortnight""#,
+            r#""60000ms 1""#,
+            r#""0x10s""#,
+            r#""1e1s""#,
         ],
     ),
     (
@@ -220,8 +251,25 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
             r#""2h""#,
             r#""15d""#,
             r#""360h""#,
+            r#""1w""#,
+            r#""2 weeks""#,
+            r#""1w 1d""#,
+            r#""1 day, 12 hours""#,
+            r#""P1W""#,
+            r#""P2DT1H""#,
         ],
-        &[r#""lots""#, r#""3599s""#, r#""16d""#, r#""361h""#],
+        &[
+            r#""lots""#,
+            r#""3599s""#,
+            r#""16d""#,
+            r#""361h""#,
+            r#""3w""#,
+            r#""P1DT""#,
+            r#""0.5d""#,
+            r#""1y""#,
+            r#""P1Y""#,
+            r#""15d 1s""#,
+        ],
     ),
     (
         "quarantine.max_bytes",
@@ -234,6 +282,8 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
             r#""256MiB""#,
             r#""500 kB""#,
             r#""100MB""#,
+            r#""64 KiB""#,
+            r#""00065536 B""#,
         ],
         &[
             "65535",
@@ -244,6 +294,13 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
             r#""1.5MiB""#,
             r#""lots""#,
             r#""-1""#,
+            r#""""#,
+            r#""MiB""#,
+            r#""4 mib""#,
+            r#""64KiB ""#,
+            r#""0.1GiB""#,
+            r#""1e6""#,
+            r#""99999999999GiB""#,
         ],
     ),
     (
@@ -256,9 +313,26 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
         "defaults.transcodes.playable_objective",
         "{}",
         &[
-            r#""5s""#, r#""60s""#, r#""1m""#, r#""10m""#, r#""24h""#, r#""1d""#,
+            r#""5s""#,
+            r#""60s""#,
+            r#""1m""#,
+            r#""10m""#,
+            r#""24h""#,
+            r#""1d""#,
+            r#""PT10M""#,
+            r#""0.5m""#,
+            r#""1440m""#,
+            r#""3600 s""#,
         ],
-        &[r#""11m""#, r#""0s""#, r#""lots""#],
+        &[
+            r#""11m""#,
+            r#""0s""#,
+            r#""lots""#,
+            r#""""#,
+            r#""10""#,
+            r#""90s""#,
+            r#""10.5m""#,
+        ],
     ),
     (
         "defaults.vod.no_transcode_template_groups",
@@ -385,10 +459,12 @@ fn the_schema_of_config_is_what_the_exporter_takes_as_documentation() {
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         keep(&path, &text);
     }
+    let path = root("helm/vod-callback-sidecar/templates/_measures.tpl");
+    keep(&path, &config_schema::measures());
 }
 
 #[test]
-fn schema_and_exporter_agree_on_what_options_take() {
+fn charts_and_exporter_agree_on_what_options_take() {
     let Some(charts) = Charts::find() else {
         return;
     };
@@ -417,7 +493,7 @@ fn schema_and_exporter_agree_on_what_options_take() {
             let set = format!("--set-json=config={config}");
             let answer = charts.template("3", "peek", "1.34", &[&set]);
             if answer.is_good != is_good {
-                wrong.push(format!("the schema, {path}: {text}, {}", answer.text));
+                wrong.push(format!("the chart, {path}: {text}, {}", answer.text));
             }
         }
     }
@@ -473,12 +549,55 @@ fn values_and_schemas_have_the_same_keys() {
     }
 }
 
+#[test]
+fn no_mapping_of_the_schemas_takes_unknown_keys() {
+    for chart in CHARTS {
+        let schema = json(&root(&format!("helm/{chart}/values.schema.json")));
+        let mut open = Vec::new();
+        find_open(&schema, "", &mut open);
+        // Helm's own, and manifests of any kind.
+        open.retain(|path| !matches!(path.as_str(), ".global" | ".extraManifests[]"));
+        assert!(open.is_empty(), "{chart}: {open:?}");
+    }
+}
+
+/// Paths of mappings below a schema whose keys may be any.
+fn find_open(schema: &Value, path: &str, open: &mut Vec<String>) {
+    let Some(schema) = schema.as_object() else {
+        return;
+    };
+    let any = schema.get("additionalProperties").unwrap_or(&Value::Null);
+    if schema.get("type").is_some_and(|kind| kind == "object") && *any != false && !any.is_object()
+    {
+        open.push(path.to_owned());
+    }
+    find_open(any, &format!("{path}.*"), open);
+    find_open(
+        schema.get("items").unwrap_or(&Value::Null),
+        &format!("{path}[]"),
+        open,
+    );
+    for part in ["definitions", "properties", "patternProperties"] {
+        for (key, schema) in schema
+            .get(part)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            find_open(schema, &format!("{path}.{key}"), open);
+        }
+    }
+}
+
 /// What both charts have is said alike, so that one block of values serves both.
 #[test]
 fn both_charts_take_the_same_values() {
     let [app, library] =
         CHARTS.map(|chart| json(&root(&format!("helm/{chart}/values.schema.json"))));
     let [app_values, library_values] = CHARTS.map(default_values);
+    for (name, definition) in library["definitions"].as_object().unwrap() {
+        assert_eq!(*definition, app["definitions"][name], "{name}");
+    }
     for (key, value) in library["properties"].as_object().unwrap() {
         match key.as_str() {
             "enabled" | "native" | "global" => {}
@@ -621,7 +740,7 @@ fn json(path: &std::path::Path) -> Value {
 
 /// The file must have this text; `UPDATE_DOCS=1` writes it.
 fn keep(path: &std::path::Path, text: &str) {
-    let kept = fs::read_to_string(path).unwrap();
+    let kept = fs::read_to_string(path).unwrap_or_default();
     // Another test may be reading it.
     if kept != text && std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(path, text).unwrap();

@@ -56,6 +56,7 @@
 {{- if and (eq $v.mode "consume") (not (has "consume" $modes)) -}}
 {{- include "vod-callback-sidecar.refuse" (printf "%smode: found consume, and every queue of %sconfig.queues is peeked at, expected peek" $at $at) -}}
 {{- end -}}
+{{- include "vod-callback-sidecar.checkConfig" . -}}
 
 {{- $account := ($v.config.accounts | default dict).default | default dict -}}
 {{- $rrsa := $v.credentials.rrsa -}}

@@ -57,6 +57,7 @@
 {{- if and (eq $v.mode "consume") (not (has "consume" $modes)) -}}
 {{- include "vod-callback-exporter.shared.refuse" (printf "%smode: found consume, and every queue of %sconfig.queues is peeked at, expected peek" $at $at) -}}
 {{- end -}}
+{{- include "vod-callback-exporter.shared.checkConfig" . -}}
 
 {{- $account := ($v.config.accounts | default dict).default | default dict -}}
 {{- $rrsa := $v.credentials.rrsa -}}
