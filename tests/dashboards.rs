@@ -10,6 +10,8 @@
 
 #[path = "support/alertmanagers.rs"]
 mod alertmanagers;
+#[path = "dashboards/births.rs"]
+mod births;
 #[path = "support/boards.rs"]
 mod boards;
 #[path = "dashboards/meaning.rs"]
@@ -338,13 +340,21 @@ fn queries_use_what_the_catalogue_has() {
                 continue;
             }
             has_labels(&used, family, &said);
+            if used.function() == "count_over_time" {
+                continue;
+            }
             let counts = matches!(family.kind, Kind::Counter | Kind::Histogram(_));
-            assert_eq!(
-                matches!(used.function(), "rate" | "increase"),
-                counts,
+            let of_window = matches!(used.function(), "rate" | "increase");
+            assert!(
+                of_window == counts || is_told_whole(&used, family, &query),
                 "{said}"
             );
-            if counts {
+            if of_window && used.window.as_deref() == Some("$__range") {
+                let lacks = used.function() == "increase" && appears_late(&used, family);
+                let whole = is_told_whole(&used, family, &query);
+                assert!(whole || !lacks, "{said} leaves out the first count");
+            }
+            if of_window {
                 let window = used.window.as_deref().unwrap_or_default();
                 assert!(
                     ["$__rate_interval", "$__range"].contains(&window),
@@ -390,6 +400,28 @@ fn has_labels(used: &Use, family: &Family, said: &str) {
 /// `and on (job, instance, queue) mns_queue_info{mode="consume"}`: a filter of what is aggregated already.
 fn only_tells_the_mode(used: &Use, family: &Family) -> bool {
     matches!(family.kind, Kind::Info) && used.matchers.len() == 1 && used.matchers[0].0 == "mode"
+}
+
+/// Whether a series appears with its first count, which no increase contains.
+fn appears_late(used: &Use, family: &Family) -> bool {
+    let started = used.matchers.iter().any(|(label, value)| {
+        family.name == "vod_events_total"
+            && label == "status"
+            && ["success", "fail"].contains(&&**value)
+    });
+    family.presence.contains("appear") && !started
+}
+
+/// Whether a series that appeared within the shown time counts from 0 on.
+fn is_told_whole(used: &Use, family: &Family, query: &Query) -> bool {
+    let series = &used.series;
+    let born = format!(
+        "({series} unless {series} offset $__range and count_over_time({series}[$__range]) < "
+    );
+    let otherwise = format!(" or increase({series}[$__range])");
+    family.presence.contains("appear")
+        && query.text.contains(&born)
+        && query.text.contains(&otherwise)
 }
 
 fn is_true_over_replicas(used: &Use, family: &Family, query: &Query, said: &str) {

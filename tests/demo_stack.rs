@@ -25,14 +25,16 @@ use std::time::Duration;
 
 use process::Process;
 use referees::Referees;
-use scrape::Scrape;
-use serde_json::json;
+use scrape::{Scrape, ask};
+use serde_json::{Value, json};
 use world::until_asked;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vod-callback-exporter");
 const ALERT: &str = "VodTranscodesStalled";
 /// From the exporter itself.
 const VIDEO_ALERT: &str = "VodTranscodeStalled";
+/// Fire though nothing is wrong, as the screen says.
+const EXPLAINED: [&str; 2] = ["VodDeadMan", "VodStallDetectionBlind"];
 /// Of notifications at the same time.
 const SENDERS: usize = 40;
 /// Less than the demo's threshold of silence.
@@ -114,6 +116,7 @@ async fn a_stalled_video_pages_and_resolves(tools: &Path) {
     let page = stack.0.line(|line| is_of("FIRING", ALERT, line));
     assert!(page.contains(r#"queue="vod-callbacks""#), "{page}");
     assert!(page.contains(" pager "), "{page}");
+    leads_to_prometheus(&mut stack).await;
     let video = stack.0.line(|line| is_of("FIRING", VIDEO_ALERT, line));
     let told = [
         " videos ",
@@ -141,6 +144,31 @@ async fn a_stalled_video_pages_and_resolves(tools: &Path) {
         let told = printed.iter().filter(|line| is_of(status, alert, line));
         assert_eq!(told.count(), 1, "{status} {alert}: {printed:?}");
     }
+    let (alerts, screen): (Vec<_>, Vec<_>) =
+        printed.iter().partition(|line| line.contains(" FIRING "));
+    for alert in EXPLAINED {
+        let explains = screen.iter().any(|line| line.contains(alert));
+        assert!(explains, "{alert} is not explained: {screen:?}");
+    }
+    let known: Vec<&str> = EXPLAINED.into_iter().chain([ALERT, VIDEO_ALERT]).collect();
+    let is_known = |line: &&String| known.iter().any(|alert| is_of("FIRING", alert, line));
+    let unknown: Vec<_> = alerts.into_iter().filter(|line| !is_known(line)).collect();
+    assert!(unknown.is_empty(), "not explained: {unknown:?}");
+}
+
+/// Where a notification leads to is where Prometheus listens.
+async fn leads_to_prometheus(stack: &mut Stack) {
+    let prometheus = stack.0.listening_on("alerts ");
+    let alertmanager = stack.0.listening_on("notifications ");
+    let (_, alerts) = ask(alertmanager, "/api/v2/alerts").await.unwrap();
+    let alerts: Vec<Value> = serde_json::from_str(&alerts).unwrap();
+    let is_page = |alert: &&Value| alert["labels"]["alertname"] == ALERT;
+    let page = alerts.iter().find(is_page).expect("it fires");
+    let source = page["generatorURL"].as_str().unwrap();
+    assert!(
+        source.starts_with(&format!("http://{prometheus}/")),
+        "{page}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

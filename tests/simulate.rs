@@ -163,6 +163,7 @@ async fn what_is_no_demo_is_told_with_the_way_to_one() {
         &["silence", "--count=0"][..],
         &["silence", "--seconds=0"],
         &["silence", "--seconds=5", "--resolve"],
+        &["poison", "--count=2", "--resolve"],
         &["thunder"],
         &[],
     ] {
@@ -172,22 +173,52 @@ async fn what_is_no_demo_is_told_with_the_way_to_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stall_too_short_to_be_found_is_refused_and_others_name_their_alerts() {
+async fn what_nobody_would_see_is_refused_and_others_name_their_alerts() {
     let demo = Demo::start();
     let url = format!("http://{}", demo.emulator);
-    let (code, stdout, stderr) = simulate(&url, &["stalled-transcode", "--seconds=149"]);
-    assert_eq!(code, 1, "{stdout}");
-    let expected = "seconds is 149; a stall is found after about 100 s, expected at least 150";
-    assert!(stderr.contains(expected), "{stderr}");
+    for (args, expected) in [
+        (
+            ["stalled-transcode", "--seconds=149"],
+            "seconds is 149; a stall is found after about 100 s, expected at least 150",
+        ),
+        (
+            ["silence", "--seconds=119"],
+            "seconds is 119; a silence is told after about 100 s, expected at least 120",
+        ),
+        (
+            ["silence", "--count=3"],
+            "count is 3; a silence is that of queue vod-callbacks, expected none",
+        ),
+        (
+            ["failed-transcode", "--seconds=200"],
+            "seconds is 200; only a stall and a silence last, expected none",
+        ),
+        (
+            ["poison", "--seconds=200"],
+            "seconds is 200; only a stall and a silence last, expected none",
+        ),
+    ] {
+        let (code, stdout, stderr) = simulate(&url, &args);
+        assert_eq!(code, 1, "{stdout}");
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+    let nothing = demo.simulate(&["silence", "--resolve"]);
+    assert_eq!(nothing, "No queue is silent.\n");
 
     for (args, alerts) in [
         (
             &["stalled-transcode", "--seconds=150"][..],
             &["VodTranscodesStalled"][..],
         ),
-        (&["failed-transcode"], &["VodServiceFaults", "--count="]),
+        (
+            &["failed-transcode"],
+            &["VodServiceFaults", "--count=", "VodTranscodeFailed"],
+        ),
         (&["poison"], &["VodPoisonMessage", "VodDeadLetters"]),
-        (&["silence"], &["VodQueueSilent", "VodCallbacksLost"]),
+        (
+            &["silence", "--seconds=120"],
+            &["VodQueueSilent", "VodCallbacksLost"],
+        ),
         // Now nothing is heard of its upload.
         (
             &["stalled-transcode"],
@@ -202,7 +233,8 @@ async fn a_stall_too_short_to_be_found_is_refused_and_others_name_their_alerts()
             assert!(printed.contains(alert), "{printed}");
         }
     }
-    demo.simulate(&["silence", "--resolve"]);
+    let heard = demo.simulate(&["silence", "--resolve"]);
+    assert_eq!(heard, "Queue vod-callbacks hears again.\n");
     let printed = demo.simulate(&["stalled-transcode"]);
     assert!(!printed.contains("VodQueueSilent"), "{printed}");
 }

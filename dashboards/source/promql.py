@@ -27,6 +27,15 @@ SHARED = {
     "vod_transcodes_closed_total",
 }
 
+# Series of these appear with their first count, which no rate and no increase contains. Each has a queue.
+LATE = {
+    "mns_requests_total",
+    "vod_event_failures_total",
+    "vod_events_total",
+    "vod_stream_transcode_seconds",
+    "vod_stream_transcodes_total",
+}
+
 
 def select(metric, *matchers, queue=True):
     """A selector for the chosen jobs and, unless the metric has no queue, queues."""
@@ -56,7 +65,7 @@ def increase(metric, *matchers, by="", queue=True, window=RANGE):
 
 def counted(function, metric, *matchers, by="queue", window=INTERVAL):
     """A counter whose replicas share the messages in consume, and see the same ones in peek."""
-    inner = f"sum by (job, instance, {by}) ({function}({select(metric, *matchers)}[{window}]))"
+    inner = f"sum by (job, instance, {by}) ({_of_series(function, metric, select(metric, *matchers), window)})"
     consumed = f'{inner} and on (job, instance, queue) mns_queue_info{{mode="consume"}}'
     return f"(sum by ({by}) ({consumed}) or max by ({by}) ({inner}))"
 
@@ -64,8 +73,9 @@ def counted(function, metric, *matchers, by="queue", window=INTERVAL):
 def quantile(share, histogram, *matchers, by="", queue=True, window=INTERVAL):
     """A quantile of a classic histogram; absent, rather than NaN, while nothing was observed."""
     keep = ", ".join(["le", by] if by else ["le"])
-    rates = rate(f"{histogram}_bucket", *matchers, by=keep, queue=queue, window=window)
-    return f"histogram_quantile({share}, {rates}) >= 0"
+    of_window = increase if window == RANGE else rate
+    counts = of_window(f"{histogram}_bucket", *matchers, by=keep, queue=queue, window=window)
+    return f"histogram_quantile({share}, {counts}) >= 0"
 
 
 def buckets(histogram, *matchers):
@@ -133,8 +143,27 @@ def depth(*matchers):
     return f"sum by (queue) ({highest('mns_queue_messages', *matchers, by='queue, state')})"
 
 
+def _family(metric):
+    return metric.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
+
+
+def _of_series(function, metric, series, window):
+    """A rate or an increase; the increase of a series that appeared within the shown time is all that it counts.
+
+    It appeared if its queue was scraped more often than the series itself. One that came together with its queue, such
+    as that of an exporter which Prometheus has just begun to scrape, may have counted long before.
+    """
+    usual = f"{function}({series}[{window}])"
+    starts_at_0 = metric == "vod_events_total" and ('status="success"' in series or 'status="fail"' in series)
+    if function != "increase" or window != RANGE or _family(metric) not in LATE or starts_at_0:
+        return usual
+    scrapes = f"sum by (job, instance, queue) (count_over_time({select('mns_queue_info')}[{window}]))"
+    later = f"count_over_time({series}[{window}]) < on (job, instance, queue) group_left () {scrapes}"
+    return f"{series} unless {series} offset {window} and {later} or {usual}"
+
+
 def _summed(function, metric, matchers, by, queue, window):
-    if metric.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") in SHARED:
+    if _family(metric) in SHARED:
         labels = [label.strip() for label in by.split(",") if label.strip()]
         of_queues = ["queue", *(label for label in labels if label != "queue")]
         each = counted(function, metric, *matchers, by=", ".join(of_queues), window=window)
@@ -142,4 +171,4 @@ def _summed(function, metric, matchers, by, queue, window):
             return each
         return f"sum{f' by ({by})' if by else ''} {each}"
     by = f" by ({by})" if by else ""
-    return f"sum{by} ({function}({select(metric, *matchers, queue=queue)}[{window}]))"
+    return f"sum{by} ({_of_series(function, metric, select(metric, *matchers, queue=queue), window)})"

@@ -44,7 +44,7 @@ pub struct Args {
         value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_COUNT))
     )]
     count: u16,
-    /// How long a stall or a silence lasts [default: 200 and 150]
+    /// How long a stall or a silence lasts [default: 200 and 150; at least 150 and 120]
     #[arg(
         long,
         value_name = "NUMBER",
@@ -58,7 +58,7 @@ pub struct Args {
         long,
         env = "VOD_CALLBACK_EXPORTER_RESOLVE",
         hide_env_values = true,
-        conflicts_with = "seconds"
+        conflicts_with_all = ["seconds", "count"]
     )]
     resolve: bool,
 }

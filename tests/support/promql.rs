@@ -4,6 +4,8 @@
 #[derive(Debug, Default)]
 pub(crate) struct Use {
     pub(crate) metric: String,
+    /// As it is written, without a window.
+    pub(crate) series: String,
     /// Label and value; what stands between them does not matter here.
     pub(crate) matchers: Vec<(String, String)>,
     /// `5m` of `metric[5m]`.
@@ -21,8 +23,9 @@ pub(crate) struct Call {
 }
 
 const AGGREGATIONS: [&str; 5] = ["sum", "min", "max", "count", "topk"];
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 14] = [
     "rate",
+    "count_over_time",
     "round",
     "increase",
     "deriv",
@@ -55,6 +58,7 @@ pub(crate) fn uses(query: &str) -> Vec<Use> {
             let (window, tail) = window(tail);
             found.push(Use {
                 metric: word.to_owned(),
+                series: format!("{word}{{{matchers}}}"),
                 matchers: matchers.split(", ").map(matcher).collect(),
                 window,
                 around: open.iter().rev().cloned().collect(),
@@ -69,6 +73,10 @@ pub(crate) fn uses(query: &str) -> Vec<Use> {
                 next.by = labels.split(", ").map(ToOwned::to_owned).collect();
             }
             rest = tail;
+        } else if word == "offset" {
+            rest = tail
+                .trim_start()
+                .trim_start_matches(|c| c == '$' || is_word(c));
         } else if end > 0 {
             let known = AGGREGATIONS.contains(&word) || WORDS.contains(&word);
             assert!(known, "{word} is not known here: {query}");

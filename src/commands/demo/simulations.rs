@@ -23,7 +23,10 @@ const MIN_STALLED: Duration = Duration::from_secs(150);
 const STALLED: Duration = Duration::from_secs(200);
 /// More than a tenth of what a calm demo transcodes within half an hour.
 const PLENTY: u16 = 40;
-/// The same.
+/// A shorter silence would be over before it is told, even by `make demo-stack`: a threshold of 45 s, and the half minute in
+/// which an idle queue is read once.
+const MIN_SILENT: Duration = Duration::from_mins(2);
+/// Long enough that a page comes first.
 const SILENT: Duration = Duration::from_secs(150);
 
 /// What can be asked for.
@@ -92,28 +95,38 @@ impl Simulator {
         {
             return Err(format!("seconds is {found}; expected 1 to {MAX_SECONDS}"));
         }
-        let lasting = |usual| {
+        let lasting = |usual, least: Duration, what: &str| {
             let asked = request
                 .seconds
                 .map(|seconds| Duration::from_secs(u64::from(seconds)));
-            asked.unwrap_or(usual)
+            let lasting = asked.unwrap_or(usual);
+            if lasting < least {
+                return Err(format!(
+                    "seconds is {}; {what} after about 100 s, expected at least {}",
+                    lasting.as_secs(),
+                    least.as_secs()
+                ));
+            }
+            Ok(lasting)
         };
         let now = self.emulator.now();
-        match request.simulation {
-            Simulation::StalledTranscode => {
-                let lasting = lasting(STALLED);
-                if lasting < MIN_STALLED {
-                    return Err(format!(
-                        "seconds is {}; a stall is found after about 100 s, expected at least {}",
-                        lasting.as_secs(),
-                        MIN_STALLED.as_secs()
-                    ));
-                }
-                Ok(self.stall(request.count, now, lasting))
+        match (request.simulation, request.seconds, request.count) {
+            (Simulation::StalledTranscode, _, count) => {
+                let lasting = lasting(STALLED, MIN_STALLED, "a stall is found")?;
+                Ok(self.stall(count, now, lasting))
             }
-            Simulation::FailedTranscode => Ok(self.fail(request.count, now)),
-            Simulation::Poison => self.poison(request.count, now),
-            Simulation::Silence => Ok(self.silence(now, lasting(SILENT))),
+            (Simulation::Silence, _, 1) => {
+                let lasting = lasting(SILENT, MIN_SILENT, "a silence is told")?;
+                Ok(self.silence(now, lasting))
+            }
+            (Simulation::Silence, _, found) => Err(format!(
+                "count is {found}; a silence is that of queue {OWN}, expected none"
+            )),
+            (Simulation::FailedTranscode, None, count) => Ok(self.fail(count, now)),
+            (Simulation::Poison, None, count) => self.poison(count, now),
+            (Simulation::FailedTranscode | Simulation::Poison, Some(found), _) => Err(format!(
+                "seconds is {found}; only a stall and a silence last, expected none"
+            )),
         }
     }
 
@@ -156,6 +169,8 @@ impl Simulator {
             format!("  metric  vod_event_faults_total{{queue=\"{OWN}\",event_type=\"TranscodeComplete\",fault=\"service\"}}"),
             "  alert   VodServiceFaults: in make demo-stack once 20 events of the type came within 2 minutes".to_owned(),
             format!("          with the rules as they are when a tenth fails of 30 minutes: --count={PLENTY}"),
+            "  alert   VodTranscodeFailed with the video, for an hour, where the demo has an Alertmanager".to_owned(),
+            "          (--alertmanager.url), as make demo-stack has".to_owned(),
         ]);
         lines
     }
@@ -230,7 +245,11 @@ impl Simulator {
                 )
             }
             Simulation::Silence => {
-                lock(&self.platform).silence(OWN, now, now);
+                let mut platform = lock(&self.platform);
+                if platform.silent_until(OWN, now).is_none() {
+                    return Ok(vec!["No queue is silent.".to_owned()]);
+                }
+                platform.silence(OWN, now, now);
                 format!("Queue {OWN} hears again.")
             }
         };
