@@ -83,11 +83,20 @@ pub struct Stamp {
     grafana: Option<Url>,
 }
 
+/// When an alert begins.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    /// Since when there is trouble.
+    since: UnixMillis,
+    /// The same, or the first look if that lay ahead: Alertmanager takes no alert that begins later than it ends.
+    starts_at: UnixMillis,
+}
+
 /// Remembers who has an alert of his own.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     stamp: Stamp,
-    firing: BTreeSet<Key>,
+    firing: BTreeMap<Key, Start>,
     suppressed: usize,
     /// Since when the summary fires.
     suppressed_since: Option<UnixMillis>,
@@ -208,23 +217,32 @@ impl Book {
             .collect();
         line.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         let (mut total, mut own, mut firing) = (0_usize, 0, BTreeMap::new());
+        let mut starts = BTreeMap::new();
         let mut first_suppressed = None;
         // A video may both have failed and be stalled since.
         for video in line.chunk_by(|(_, a, ..), (_, b, ..)| a.video() == b.video()) {
             total += 1;
-            let has_alert = || video.iter().any(|(_, key, ..)| self.firing.contains(key));
+            let has_alert = || {
+                video
+                    .iter()
+                    .any(|(_, key, ..)| self.firing.contains_key(key))
+            };
             if own < CAP || (own < 2 * CAP && has_alert()) {
                 own += 1;
-                let alerts = video.iter().map(|(_, key, identity, trouble)| {
-                    let alert = Alert::about(identity, trouble, &self.stamp);
-                    (key.clone(), Arc::new(alert))
-                });
-                firing.extend(alerts);
+                for (_, key, identity, trouble) in video {
+                    let start = self.start(key, trouble.since, now);
+                    let alert = Alert {
+                        starts_at: start.starts_at,
+                        ..Alert::about(identity, trouble, &self.stamp)
+                    };
+                    starts.insert(key.clone(), start);
+                    firing.insert(key.clone(), Arc::new(alert));
+                }
             } else if let Some((.., trouble)) = video.first() {
                 first_suppressed.get_or_insert(trouble.since);
             }
         }
-        self.firing = firing.keys().cloned().collect();
+        self.firing = starts;
 
         let suppressed = total - own;
         let newly_suppressed = suppressed.saturating_sub(self.suppressed);
@@ -236,6 +254,15 @@ impl Book {
             firing.insert(Key::Suppressed, Arc::new(summary));
         }
         (Round { firing, queues }, newly_suppressed)
+    }
+
+    /// When an alert about trouble `since` then begins: as before while it is the same trouble.
+    fn start(&self, key: &Key, since: UnixMillis, now: UnixMillis) -> Start {
+        let before = self.firing.get(key).filter(|start| start.since == since);
+        before.copied().unwrap_or(Start {
+            since,
+            starts_at: since.min(now),
+        })
     }
 }
 

@@ -5,8 +5,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +30,8 @@ const AGAIN: Duration = Duration::from_secs(30);
 /// The same while it leads nowhere.
 const SOON: Duration = Duration::from_secs(5);
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a connection to show that somebody is there.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Addresses of one name: a cluster of Alertmanagers is far smaller.
 const MAX_ADDRESSES: usize = 16;
 
@@ -49,12 +54,18 @@ pub struct Target {
     name: Arc<str>,
     config: AlertmanagerConfig,
     source: Arc<dyn Source>,
-    observer: Arc<dyn Observer>,
+    observer: Arc<Failures>,
     resolver: Arc<dyn Resolver>,
     seed: u64,
     /// Who is told, and how to end that.
     peers: BTreeMap<SocketAddr, CancellationToken>,
     outage: Outage,
+}
+
+/// Passes on what becomes of alerts, and remembers whether the last call failed.
+struct Failures {
+    observer: Arc<dyn Observer>,
+    failing: AtomicBool,
 }
 
 /// Host and port: what labels and the log call an Alertmanager.
@@ -64,15 +75,66 @@ pub fn name(url: &Url) -> Arc<str> {
     Arc::from(format!("{host}:{port}"))
 }
 
-/// The addresses to use of those that a name leads to. Of a name with addresses of both families it is the family that the
-/// resolver prefers: the other often leads nowhere, and to the same servers at best.
-fn choose(found: impl IntoIterator<Item = SocketAddr>) -> BTreeSet<SocketAddr> {
-    let mut found = found.into_iter().peekable();
-    let is_ipv4 = found.peek().is_some_and(SocketAddr::is_ipv4);
-    found
-        .filter(|address| address.is_ipv4() == is_ipv4)
-        .take(MAX_ADDRESSES)
-        .collect()
+/// The addresses of each family, that of the first address first. A name with both leads to the same servers by either.
+fn families(found: impl IntoIterator<Item = SocketAddr>) -> Vec<BTreeSet<SocketAddr>> {
+    let mut families: Vec<BTreeSet<SocketAddr>> = Vec::new();
+    for address in found {
+        let is_same = |family: &&mut BTreeSet<SocketAddr>| {
+            family
+                .first()
+                .is_some_and(|first| first.is_ipv4() == address.is_ipv4())
+        };
+        match families.iter_mut().find(is_same) {
+            Some(family) if family.len() < MAX_ADDRESSES => _ = family.insert(address),
+            Some(_) => {}
+            None => families.push(BTreeSet::from([address])),
+        }
+    }
+    families
+}
+
+/// Whether one of them accepts a connection.
+async fn is_there(addresses: &BTreeSet<SocketAddr>) -> bool {
+    let mut connections: Vec<_> = addresses
+        .iter()
+        .map(|address| Box::pin(TcpStream::connect(*address)))
+        .collect();
+    let first = std::future::poll_fn(|context| {
+        let mut accepted = false;
+        connections.retain_mut(|connection| match connection.as_mut().poll(context) {
+            Poll::Ready(outcome) => {
+                accepted |= outcome.is_ok();
+                false
+            }
+            Poll::Pending => true,
+        });
+        if accepted || connections.is_empty() {
+            Poll::Ready(accepted)
+        } else {
+            Poll::Pending
+        }
+    });
+    tokio::time::timeout(KNOCK_TIMEOUT, first)
+        .await
+        .unwrap_or(false)
+}
+
+// === impl Failures ===
+
+impl Observer for Failures {
+    fn configured(&self, alertmanagers: &[Arc<str>]) {
+        self.observer.configured(alertmanagers);
+    }
+
+    fn looked(&self, active: usize, newly_suppressed: usize) {
+        self.observer.looked(active, newly_suppressed);
+    }
+
+    fn sent(&self, alertmanager: &str, result: Sent, alerts: usize) {
+        let failed = result == Sent::Failed;
+        self.failing.store(failed, Ordering::Relaxed);
+        self.observer.sent(alertmanager, result, alerts);
+    }
 }
 
 // === impl System ===
@@ -100,7 +162,10 @@ impl Target {
             url,
             config: config.clone(),
             source,
-            observer,
+            observer: Arc::new(Failures {
+                observer,
+                failing: AtomicBool::new(false),
+            }),
             resolver,
             seed,
             peers: BTreeMap::new(),
@@ -148,15 +213,34 @@ impl Target {
             None => return Err("the URL has no host".to_owned()),
         };
         let lookup = self.resolver.look_up(name, port);
-        let addresses = match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
-            Ok(Ok(found)) => choose(found),
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
-        };
-        if addresses.is_empty() {
-            return Err("the name has no address".to_owned());
+        match tokio::time::timeout(LOOKUP_TIMEOUT, lookup).await {
+            Ok(Ok(found)) => self
+                .choose(families(found))
+                .await
+                .ok_or_else(|| "the name has no address".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())),
         }
-        Ok(addresses)
+    }
+
+    /// The family to use: the one in use while it works, else that of which somebody accepts connections. An Alertmanager may
+    /// listen on one family only, and calls to the other would fail for ever.
+    async fn choose(
+        &self,
+        mut families: Vec<BTreeSet<SocketAddr>>,
+    ) -> Option<BTreeSet<SocketAddr>> {
+        let in_use = self.peers.keys().next().map(SocketAddr::is_ipv4);
+        families.sort_by_key(|family| family.first().map(SocketAddr::is_ipv4) != in_use);
+        let failing = self.observer.failing.load(Ordering::Relaxed);
+        // Nobody is bothered with connections for nothing while calls work.
+        if families.len() > 1 && (in_use.is_none() || failing) {
+            for family in &families {
+                if is_there(family).await {
+                    return Some(family.clone());
+                }
+            }
+        }
+        families.into_iter().next()
     }
 
     /// Begins to tell those that are new, and ends with those that are gone.
@@ -184,7 +268,7 @@ impl Target {
                 client: Client::new(self.url.clone(), *address, self.config.clone()),
                 outbox: Outbox::new(self.config.resend),
                 source: Arc::clone(&self.source),
-                observer: Arc::clone(&self.observer),
+                observer: Arc::clone(&self.observer) as _,
                 backoff: Backoff::new(fastrand::Rng::with_seed(self.seed)),
                 not_before: None,
                 outage: Outage::default(),
@@ -221,11 +305,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_both_families_the_first_one_is_used() {
+    fn addresses_are_told_apart_by_family_in_the_order_of_the_resolver() {
         let all = ["10.0.0.1:9093", "[fd00::1]:9093", "10.0.0.2:9093"];
         let all = all.map(|address| address.parse::<SocketAddr>().unwrap());
-        assert_eq!(choose(all), BTreeSet::from([all[0], all[2]]));
-        assert_eq!(choose(all.into_iter().skip(1)), BTreeSet::from([all[1]]));
+        let [ipv4, ipv6] = [vec![all[0], all[2]], vec![all[1]]].map(BTreeSet::from_iter);
+        assert_eq!(families(all), [ipv4, ipv6.clone()]);
+        let reversed = all.into_iter().skip(1);
+        assert_eq!(families(reversed), [ipv6, BTreeSet::from([all[2]])]);
+        assert_eq!(families([]), []);
+        let many = (0..100).map(|port| SocketAddr::from(([10, 0, 0, 1], port)));
+        assert_eq!(families(many)[0].len(), MAX_ADDRESSES);
     }
 
     #[test]

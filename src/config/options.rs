@@ -356,7 +356,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "alertmanager.urls",
         Kind::Urls("http://alertmanager:9093"),
         "required",
-        "Every Alertmanager of the cluster, never a load balancer before them. A name is looked up again and again, and all its addresses are sent to.",
+        "Every Alertmanager of the cluster, never a load balancer before them. A name is looked up again and again, and all its addresses are sent to; of IPv4 and IPv6 those that accept connections.",
     ),
     option(
         "alertmanager.resend",

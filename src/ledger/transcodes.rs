@@ -264,13 +264,16 @@ impl Transcodes {
                 video.marks.set(Marks::GIVEN_UP);
             }
         }
-        let is_new = video.is_troubled(at(now)) && !before.is_troubled(at(now));
-        let place = is_new.then(|| turn.take());
         video.wake = if video.is_open() {
             self.wake(&video)
+        } else if before.ended == video.ended && before.end_known() < before.ended {
+            // An end that lies ahead is bounded by when it was told first, whatever comes later.
+            before.wake
         } else {
-            at(now).max(video.ended).saturating_add(REMEMBERED)
+            at(now).saturating_add(REMEMBERED)
         };
+        let is_new = video.is_troubled(at(now)) && !before.is_troubled(at(now));
+        let place = is_new.then(|| turn.take());
         self.tally.add(&video);
         self.table.put(video, place);
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -386,6 +386,59 @@ async fn a_name_is_looked_up_again_and_whoever_is_new_or_gone_is_noticed() {
     let works = "An Alertmanager's name can be looked up again.";
     assert_eq!(log.of(&name), [gone, fails, works]);
     assert_eq!(clocked.desk.sent_of(&name, Sent::Failed), 0);
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_name_with_both_families_the_one_that_accepts_connections_is_used() {
+    let (log, clocked, names) = (Log::default(), Clocked::new(), Arc::new(Names::default()));
+    let _open = log.open();
+    let by_ipv4 = refusing_address();
+    let by_ipv6 = SocketAddr::from((Ipv6Addr::LOCALHOST, by_ipv4.port()));
+    let name = format!("alertmanagers.test:{}", by_ipv4.port());
+    *names.addresses.lock().unwrap() = Some(vec![by_ipv6, by_ipv4]);
+    clocked.stalled([1]);
+    let config = AlertmanagerConfig {
+        urls: vec![format!("http://{name}").parse().unwrap()],
+        ..config(&[])
+    };
+    let alerting = clocked.start(config.clone(), Arc::clone(&names)).await;
+    for _ in 0..12 {
+        clocked.step().await;
+    }
+    let failed = || clocked.desk.sent_of(&name, Sent::Failed);
+    assert!(failed() > 0, "nobody is there");
+    assert_eq!(log.of(&name), ["connection"]);
+
+    let receiver = clocked.receiver(by_ipv4);
+    for _ in 0..7 {
+        clocked.step().await;
+    }
+    clocked.is_informed(&receiver, &[fires(1)].into()).await;
+    let before = failed();
+    // Nobody listens by IPv6, which the name prefers still.
+    clocked.go_on(minutes(10), &receiver, &[fires(1)]).await;
+    assert_eq!(failed(), before);
+    alerting.stop().await;
+
+    // Whoever comes later finds the right one at once.
+    let alerting = clocked.start(config, Arc::clone(&names)).await;
+    clocked.go_on(minutes(20), &receiver, &[fires(1)]).await;
+    assert_eq!(failed(), before);
+    // An answer shows that somebody is there, also one that takes nothing.
+    receiver.answer(Answer::Status(503, ""));
+    for _ in 0..24 {
+        clocked.step().await;
+    }
+    assert!(failed() > before);
+    receiver.answer(Answer::Status(200, ""));
+    for _ in 0..13 {
+        clocked.step().await;
+    }
+    clocked.is_informed(&receiver, &[fires(1)].into()).await;
+    let gone = "An Alertmanager is gone.";
+    let again = "Alerts are taken again.";
+    assert_eq!(log.of(&name), ["connection", gone, "status", again]);
     alerting.stop().await;
 }
 

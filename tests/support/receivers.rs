@@ -132,7 +132,10 @@ impl Receiver {
     fn serve(&self, mut stream: impl Read + Write) -> std::io::Result<()> {
         let mut reader = BufReader::new(&mut stream);
         let mut first_line = String::new();
-        reader.read_line(&mut first_line)?;
+        if reader.read_line(&mut first_line)? == 0 {
+            // Only to see whether somebody is there.
+            return Ok(());
+        }
         let (mut length, mut authorization) = (0, None);
         loop {
             let mut line = String::new();

@@ -87,6 +87,20 @@ fn labels_tell_what_the_alert_is_and_nothing_that_changes() {
 }
 
 #[test]
+fn a_stalled_video_is_labelled_with_its_stage() {
+    for (stage, label, summary) in [
+        (Stage::Submit, "submit", "has not been submitted"),
+        (Stage::Transcode, "transcode", "makes no progress"),
+    ] {
+        let trouble = trouble(1, 900, Ailment::Stalled(stage));
+        let alert = Alert::about(&identity("q"), &trouble, &Stamp::default());
+        assert_eq!(alert.labels["stage"], label);
+        let shown = &alert.annotations["summary"];
+        assert!(shown.ends_with(summary), "{shown:?}");
+    }
+}
+
+#[test]
 fn labels_and_links_of_the_config_are_on_every_alert() {
     let links = |stamp: &Stamp, alert: &Alert| {
         let runbook = alert.annotations["runbook_url"].clone();
@@ -208,6 +222,48 @@ fn five_thousand_stalls_are_fifty_alerts_and_one() {
     let (few, suppressed) = book.look(troubles([stalled(0, 0)]), NOW);
     assert_eq!((few.firing.len(), suppressed), (1, 0));
     assert!(few.is_over(&Key::Suppressed));
+}
+
+#[test]
+fn an_alert_begins_no_later_than_it_is_seen_and_never_again() {
+    let at = |seconds| UnixMillis::from_secs(seconds);
+    let since = NOW.plus(Duration::from_hours(2)).0 / 1000;
+    let failed = |since| troubles([trouble(1, since, Ailment::Failed)]);
+    let mut book = Book::default();
+    let mut starts = |since, now| {
+        let (round, _) = book.look(failed(since), now);
+        let alert = round.firing.into_values().next();
+        alert.map(|alert| alert.starts_at)
+    };
+    assert_eq!(starts(since, NOW), Some(NOW));
+    assert_eq!(starts(since, NOW.plus(Duration::from_mins(5))), Some(NOW));
+    assert_eq!(starts(since, at(since + 60)), Some(NOW));
+    // Another failure is another alert.
+    assert_eq!(starts(since + 30, at(since + 60)), Some(at(since + 30)));
+}
+
+#[test]
+fn the_summary_begins_once() {
+    let flood = |numbers: std::ops::Range<u32>| {
+        troubles(numbers.map(|number| stalled(number, 1_000 + i64::from(number))))
+    };
+    let mut book = Book::default();
+    let begins = |(round, _): (Round, usize)| round.firing[&Key::Suppressed].starts_at;
+    assert_eq!(
+        begins(book.look(flood(0..60), NOW)),
+        UnixMillis::from_secs(1_050)
+    );
+    // The first ones recover, and others than before have no alert of their own.
+    let later = NOW.plus(Duration::from_mins(1));
+    assert_eq!(
+        begins(book.look(flood(5..60), later)),
+        UnixMillis::from_secs(1_050)
+    );
+    book.look(flood(5..20), later);
+    assert_eq!(
+        begins(book.look(flood(5..60), later)),
+        UnixMillis::from_secs(1_055)
+    );
 }
 
 #[test]

@@ -330,6 +330,82 @@ fn a_failure_is_trouble_for_a_while_or_until_a_good_run_and_never_the_uploaders(
 }
 
 #[test]
+fn a_failure_that_lies_ahead_is_trouble_for_an_hour_since_it_was_told() {
+    const TOLD: i64 = UPLOAD + 100;
+    let ahead = TOLD + 2 * 3_600;
+    let tell = |mut queue: Queue, event: &Event, now: i64| {
+        let Queue {
+            transcodes,
+            counts,
+            turn,
+        } = &mut queue;
+        transcodes.event(event, secs(now), counts, turn);
+        turn.end();
+        queue
+    };
+    let failed = tell(Queue::new(), &end(Vec::new(), ahead), TOLD);
+    let trouble = [(Ailment::Failed, TOLD)];
+    assert_eq!(failed.troubles(TOLD), trouble);
+    // What is heard later changes nothing, and neither does a restart.
+    let late = stream(Status::Fail, UPLOAD + 20, UPLOAD + 50);
+    let failed = tell(failed, &late, TOLD + 600);
+    let stored = serde_json::to_string(&failed.transcodes).unwrap();
+    let restored = Queue {
+        transcodes: serde_json::from_str(&stored).unwrap(),
+        ..Queue::new()
+    };
+    for mut queue in [failed, restored] {
+        assert_eq!(queue.troubles(TOLD + 3_599), trouble);
+        for now in [TOLD + 3_600, ahead, ahead + 60] {
+            queue = tell(queue, &late, now);
+            assert_eq!(queue.troubles(now), [], "{now}");
+        }
+        // The next one is trouble of its own.
+        let again = ahead + 100;
+        queue = tell(queue, &end(Vec::new(), again), again + 5);
+        assert_eq!(queue.troubles(again + 5), [(Ailment::Failed, again)]);
+    }
+}
+
+#[test]
+fn the_stage_is_that_at_which_the_stall_was_declared() {
+    let settings = TranscodeSettings {
+        expect_every_upload: true,
+        ..TranscodeSettings::default()
+    };
+    let queue = Queue::with(settings)
+        .learn(&[upload()])
+        .seen_until(UPLOAD + 3_600);
+    let stalled = [(Ailment::Stalled(Stage::Submit), UPLOAD + 3_600)];
+    assert_eq!(queue.troubles(UPLOAD + 3_700), stalled);
+    // It moves on after all, to the next stage.
+    let queue = queue.learn(&[stream(Status::Success, UPLOAD + 3_800, UPLOAD + 3_900)]);
+    assert_eq!(queue.troubles(UPLOAD + 4_000), stalled, "frozen");
+}
+
+#[test]
+fn the_word_of_vod_ends_the_trouble_of_a_failed_video() {
+    let settings = TranscodeSettings {
+        reconciled: true,
+        ..TranscodeSettings::default()
+    };
+    let failed_at = UPLOAD + 500;
+    // A new run begins, and its callback is lost.
+    let queue = Queue::with(settings).learn(&[
+        upload(),
+        analysis(Status::Success, UPLOAD + 3),
+        end(Vec::new(), failed_at),
+        stream(Status::Success, failed_at + 10, failed_at + 20),
+    ]);
+    let asked = failed_at + 10 + 900 + 120;
+    let queue = queue.seen_until(asked);
+    assert_eq!(queue.overdue(Verdict::Unasked), 1);
+    assert_eq!(queue.troubles(asked), [(Ailment::Failed, failed_at)]);
+    let queue = queue.judge(Verdict::CallbackLost, Stage::Transcode, asked + 5);
+    assert_eq!(queue.troubles(asked + 5), []);
+}
+
+#[test]
 fn a_failure_tells_whose_fault_it_is() {
     let failed = Event {
         error: Some(ErrorCode::InternalError),

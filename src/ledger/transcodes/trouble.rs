@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Transcodes;
 use super::video::{Marks, Outcome, Seconds, Video, at, seconds};
+use super::{REMEMBERED, Transcodes};
 use crate::clock::UnixMillis;
 use crate::ledger::verdict::Stage;
 use crate::vod::event::{EventType, MediaKey};
@@ -23,7 +23,8 @@ pub struct Trouble {
     pub media: MediaKey,
     /// What is wrong.
     pub ailment: Ailment,
-    /// Since when: the instant at which its deadline passed, or its transcode failed. It never changes.
+    /// Since when: the instant at which its deadline passed, or its transcode failed, no later than that was told. It never
+    /// changes.
     pub since: UnixMillis,
     /// When the wait for its transcode began.
     pub started: UnixMillis,
@@ -127,7 +128,17 @@ impl Video {
     /// one since.
     fn failure(&self, now: Seconds) -> Option<ErrorCode> {
         self.last_failure()
-            .filter(|_| now < self.ended.saturating_add(seconds(FAILED_FOR)))
+            .filter(|_| now < self.end_known().saturating_add(seconds(FAILED_FOR)))
+    }
+
+    /// When its last run ended, but not later than that was told. VOD may say that it ends a day ahead, and an alert can neither
+    /// begin then nor go on until then.
+    pub(super) fn end_known(&self) -> Seconds {
+        if self.is_open() {
+            self.ended
+        } else {
+            self.ended.min(self.wake.saturating_sub(REMEMBERED))
+        }
     }
 
     fn last_failure(&self) -> Option<ErrorCode> {
@@ -161,7 +172,7 @@ impl Trouble {
         let fault = fault_of(EventType::TranscodeComplete, Some(error));
         Self {
             failure: Some((fault, error)),
-            ..Self::of(video, place, Ailment::Failed, video.ended)
+            ..Self::of(video, place, Ailment::Failed, video.end_known())
         }
     }
 
