@@ -457,6 +457,27 @@ table! {
         }, 50)),
             ..row("VodBacklogStuck", 16, peeked(|sim| sim.worker = Worker::Takes(0)))
     };
+    // Messages come, and MNS deletes as many: no evidence that somebody takes them.
+    backlog_stuck_beyond_its_retention: row("VodBacklogStuck", 16, World {
+        retention: Duration::from_hours(1),
+        ..peeked(|sim| sim.worker = Worker::Takes(0))
+    });
+    backlog_stuck_until_all_is_deleted: {
+        let deleted = |minute| World {
+            retention: MINUTE * 30,
+            minute,
+            ..peeked(|sim| sim.worker = Worker::Takes(0))
+        };
+        Row {
+            // The next message is a young one.
+            ends: Some((deleted(|sim, minute| match minute {
+                20 => sim.platforms.clear(),
+                70 => sim.add(calm(2.0)),
+                _ => {}
+            }), 80)),
+            ..row("VodBacklogStuck", 16, deleted(|sim, minute| if minute == 20 { sim.platforms.clear() }))
+        }
+    };
     backlog_drains_slowly: Row {
         ends: Some((World {
             minute: |sim, minute| if minute == 60 { sim.worker = Worker::Quick },
@@ -485,6 +506,22 @@ table! {
                 ..short(|sim| sim.worker = Worker::Takes(0))
             }, 165)),
             ..row("VodCallbacksExpiring", 136, short(|sim| sim.worker = Worker::Takes(0)))
+        }
+    };
+    callbacks_expiring_until_all_are_deleted: {
+        let deleted = |minute| World {
+            retention: MINUTE * 40,
+            minute,
+            ..peeked(|sim| sim.worker = Worker::Takes(0))
+        };
+        Row {
+            // The last message would have been deleted a minute later.
+            ends: Some((deleted(|sim, minute| match minute {
+                20 => sim.platforms.clear(),
+                39 => sim.worker = Worker::Quick,
+                _ => {}
+            }), 55)),
+            ..row("VodCallbacksExpiring", 31, deleted(|sim, minute| if minute == 20 { sim.platforms.clear() }))
         }
     };
     redelivery_storm: Row {
