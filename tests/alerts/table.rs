@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vod_callback_exporter::alertmanager::Sent;
+use vod_callback_exporter::config::options::{Kind, OPTIONS};
 use vod_callback_exporter::emulator::scenario::Settings;
 use vod_callback_exporter::ledger::snapshot::Role;
 use vod_callback_exporter::ledger::{Mode, TranscodeSettings, Verdict};
@@ -169,6 +170,18 @@ fn losing(per_minute: f64) -> Settings {
 /// Files that are no videos: nobody's fault here.
 fn broken(per_minute: f64) -> Settings {
     bad(per_minute, |settings| settings.broken_source_share = 1.0)
+}
+
+/// Whether a queue is not looked at in this minute because its `tick` is the longest that a config may have.
+fn between_longest_ticks(minute: u32) -> bool {
+    let tick = OPTIONS
+        .iter()
+        .find(|option| option.path == "queues[].tick")
+        .unwrap();
+    let Kind::Seconds(_, most) = tick.kind else {
+        panic!("`tick` is a time");
+    };
+    !u64::from(minute).is_multiple_of(most / 60)
 }
 
 macro_rules! table {
@@ -672,10 +685,21 @@ table! {
             ..row("VodQueueUnreadable", 6, consumed(|sim| sim.unreadable = true))
     };
     queue_frozen: Row {
-        silent: vec![("nine minutes", World {
-            minute: |sim, minute| sim.frozen = minute < 8,
-            ..consumed(|_| {})
-        })],
+        silent: vec![
+            ("nine minutes", World {
+                minute: |sim, minute| sim.frozen = minute < 8,
+                ..consumed(|_| {})
+            }),
+            ("the longest tick, peeked", World {
+                minute: |sim, minute| sim.frozen = between_longest_ticks(minute),
+                ..peeked(|_| {})
+            }),
+            ("the longest tick, consumed", World {
+                minute: |sim, minute| sim.frozen = between_longest_ticks(minute),
+                ..consumed(|_| {})
+            }),
+        ],
+        silent_minutes: 90,
         without: &[
             (Variant::Restart, "which ends it"),
             (Variant::Unreadable, "it is not read"),
