@@ -701,10 +701,57 @@ table! {
         ],
         silent_minutes: 90,
         without: &[
-            (Variant::Restart, "which ends it"),
             (Variant::Unreadable, "it is not read"),
         ],
         ..row("VodQueueUnreadable", 11, consumed(|sim| sim.frozen = true))
+    };
+    // The new process has ended no read when it should be told.
+    queue_frozen_through_a_restart: Row {
+        silent: vec![("read since", World {
+            minute: |sim, minute| match minute {
+                3 => sim.restart(),
+                7 => sim.frozen = false,
+                _ => {}
+            },
+            ..consumed(|sim| sim.frozen = true)
+        })],
+        without: &[(Variant::Unreadable, "it is not read")],
+        ..row("VodQueueUnreadable", 11, World {
+            minute: |sim, minute| if minute == 3 { sim.restart() },
+            ..consumed(|sim| sim.frozen = true)
+        })
+    };
+    queue_never_read: {
+        let new = |minute| World {
+            calm: 20,
+            before: |sim, minute| if minute == 0 { sim.forget_queue() },
+            minute,
+            ..consumed(|sim| {
+                sim.watch_queue();
+                sim.frozen = true;
+            })
+        };
+        Row {
+            silent: vec![
+                ("read at last", new(|sim, minute| if minute == 8 { sim.frozen = false })),
+                ("the first after a long time", World {
+                    minute: |sim, minute| match minute {
+                        60 => sim.restart(),
+                        61 => sim.down = false,
+                        64 => sim.frozen = false,
+                        _ => {}
+                    },
+                    ..consumed(|sim| {
+                        sim.down = true;
+                        sim.frozen = true;
+                    })
+                }),
+            ],
+            silent_minutes: 90,
+            ends: Some((new(|sim, minute| if minute == 20 { sim.frozen = false }), 30)),
+            without: &[(Variant::Unreadable, "it is not read")],
+            ..row("VodQueueUnreadable", 11, new(|_, _| {}))
+        }
     };
     credentials_expiring: Row {
         ends: Some((World {
