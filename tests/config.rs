@@ -321,7 +321,7 @@ fn wrong_types_and_values_are_said_all_at_once() {
 - {name: k, account: other, region: \"a b\"}
 - just text
 -
-- {name: l, tick: 90m, long_poll: 1500ms}
+- {name: l, tick: 301s, long_poll: 1500ms}
 "
         )
     );

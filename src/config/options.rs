@@ -216,9 +216,9 @@ pub const OPTIONS: &[ConfigOption] = &[
     ),
     inherited(
         "queues[].tick",
-        Kind::Seconds(10, 3_600),
+        Kind::Seconds(10, 300),
         "60s",
-        "Time between reads of the queue's attributes, and in `peek` of its messages. Every read is billed.",
+        "Time between reads of the queue's attributes, and in `peek` of its messages. Every read is billed. Alerts come later by what it is above a minute; a longer time would look like a queue that cannot be read.",
     ),
     inherited(
         "queues[].long_poll",

@@ -12,6 +12,8 @@ const TICKS_KEPT: usize = 3;
 const CONTRADICTIONS: u8 = 3;
 /// A message this old must be in the counters.
 const COUNTER_LAG: Duration = Duration::from_mins(1);
+/// Quarters of the retention after which MNS may be deleting messages: a sample hardly ever misses the whole oldest quarter.
+const EXPIRING_QUARTERS: u32 = 3;
 
 /// One result of talking to MNS about a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +175,7 @@ impl QueueView {
         if self.depth_trusted != Some(false)
             && let (Some([before, ..]), Some([now, ..])) = (before, depth)
             && now < before
+            && !self.expiring(sent)
         {
             self.progressed(sent);
         }
@@ -185,6 +188,17 @@ impl QueueView {
         {
             self.progressed(sent.minus(visibility_timeout));
         }
+    }
+
+    /// Whether messages may be leaving the queue because their retention is over. Counters lag behind a queue that was emptied
+    /// so, which is why a last look that found nothing is no answer.
+    fn expiring(&self, at: UnixMillis) -> bool {
+        let oldest = self.looks().filter_map(|tick| tick.oldest).min();
+        oldest
+            .zip(self.retention)
+            .is_some_and(|(oldest, retention)| {
+                at.since(oldest) >= retention / 4 * EXPIRING_QUARTERS
+            })
     }
 
     fn peeked(&mut self, at: UnixMillis, messages: Vec<Peeked>, complete: bool) {
@@ -333,6 +347,27 @@ mod tests {
         peeked(&mut view, 1_000, vec![message(1, 900, 0)], true);
         peeked(&mut view, 4_600, vec![], true);
         assert_eq!(view.progress, None);
+    }
+
+    #[test]
+    fn a_falling_depth_is_progress_unless_retention_may_be_deleting() {
+        let fallen = |age: i64, emptied: bool| {
+            let mut view = QueueView::default();
+            let seen = 10_000 + age;
+            attributes(&mut view, seen, [900, 0, 0]);
+            peeked(&mut view, seen, vec![message(1, 10_000, 0)], false);
+            if emptied {
+                peeked(&mut view, seen, vec![], false);
+            }
+            attributes(&mut view, seen + 60, [890, 0, 0]);
+            view.progress
+        };
+        assert_eq!(fallen(1_800, false), Some(UnixMillis::from_secs(11_860)));
+        assert_eq!(fallen(3_540, false), None);
+        // The oldest of many is not in the sample.
+        assert_eq!(fallen(2_700, false), None);
+        // The counters lag behind what was seen.
+        assert_eq!(fallen(3_600, true), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vod_callback_exporter::alertmanager::Sent;
+use vod_callback_exporter::config::options::{Kind, OPTIONS};
 use vod_callback_exporter::emulator::scenario::Settings;
 use vod_callback_exporter::ledger::snapshot::Role;
 use vod_callback_exporter::ledger::{Mode, TranscodeSettings, Verdict};
@@ -169,6 +170,18 @@ fn losing(per_minute: f64) -> Settings {
 /// Files that are no videos: nobody's fault here.
 fn broken(per_minute: f64) -> Settings {
     bad(per_minute, |settings| settings.broken_source_share = 1.0)
+}
+
+/// Whether a queue is not looked at in this minute because its `tick` is the longest that a config may have.
+fn between_longest_ticks(minute: u32) -> bool {
+    let tick = OPTIONS
+        .iter()
+        .find(|option| option.path == "queues[].tick")
+        .unwrap();
+    let Kind::Seconds(_, most) = tick.kind else {
+        panic!("`tick` is a time");
+    };
+    !u64::from(minute).is_multiple_of(most / 60)
 }
 
 macro_rules! table {
@@ -457,6 +470,27 @@ table! {
         }, 50)),
             ..row("VodBacklogStuck", 16, peeked(|sim| sim.worker = Worker::Takes(0)))
     };
+    // Messages come, and MNS deletes as many: no evidence that somebody takes them.
+    backlog_stuck_beyond_its_retention: row("VodBacklogStuck", 16, World {
+        retention: Duration::from_hours(1),
+        ..peeked(|sim| sim.worker = Worker::Takes(0))
+    });
+    backlog_stuck_until_all_is_deleted: {
+        let deleted = |minute| World {
+            retention: MINUTE * 30,
+            minute,
+            ..peeked(|sim| sim.worker = Worker::Takes(0))
+        };
+        Row {
+            // The next message is a young one.
+            ends: Some((deleted(|sim, minute| match minute {
+                20 => sim.platforms.clear(),
+                70 => sim.add(calm(2.0)),
+                _ => {}
+            }), 80)),
+            ..row("VodBacklogStuck", 16, deleted(|sim, minute| if minute == 20 { sim.platforms.clear() }))
+        }
+    };
     backlog_drains_slowly: Row {
         ends: Some((World {
             minute: |sim, minute| if minute == 60 { sim.worker = Worker::Quick },
@@ -485,6 +519,22 @@ table! {
                 ..short(|sim| sim.worker = Worker::Takes(0))
             }, 165)),
             ..row("VodCallbacksExpiring", 136, short(|sim| sim.worker = Worker::Takes(0)))
+        }
+    };
+    callbacks_expiring_until_all_are_deleted: {
+        let deleted = |minute| World {
+            retention: MINUTE * 40,
+            minute,
+            ..peeked(|sim| sim.worker = Worker::Takes(0))
+        };
+        Row {
+            // The last message would have been deleted a minute later.
+            ends: Some((deleted(|sim, minute| match minute {
+                20 => sim.platforms.clear(),
+                39 => sim.worker = Worker::Quick,
+                _ => {}
+            }), 55)),
+            ..row("VodCallbacksExpiring", 31, deleted(|sim, minute| if minute == 20 { sim.platforms.clear() }))
         }
     };
     redelivery_storm: Row {
@@ -635,15 +685,73 @@ table! {
             ..row("VodQueueUnreadable", 6, consumed(|sim| sim.unreadable = true))
     };
     queue_frozen: Row {
-        silent: vec![("nine minutes", World {
-            minute: |sim, minute| sim.frozen = minute < 8,
-            ..consumed(|_| {})
-        })],
+        silent: vec![
+            ("nine minutes", World {
+                minute: |sim, minute| sim.frozen = minute < 8,
+                ..consumed(|_| {})
+            }),
+            ("the longest tick, peeked", World {
+                minute: |sim, minute| sim.frozen = between_longest_ticks(minute),
+                ..peeked(|_| {})
+            }),
+            ("the longest tick, consumed", World {
+                minute: |sim, minute| sim.frozen = between_longest_ticks(minute),
+                ..consumed(|_| {})
+            }),
+        ],
+        silent_minutes: 90,
         without: &[
-            (Variant::Restart, "which ends it"),
             (Variant::Unreadable, "it is not read"),
         ],
         ..row("VodQueueUnreadable", 11, consumed(|sim| sim.frozen = true))
+    };
+    // The new process has ended no read when it should be told.
+    queue_frozen_through_a_restart: Row {
+        silent: vec![("read since", World {
+            minute: |sim, minute| match minute {
+                3 => sim.restart(),
+                7 => sim.frozen = false,
+                _ => {}
+            },
+            ..consumed(|sim| sim.frozen = true)
+        })],
+        without: &[(Variant::Unreadable, "it is not read")],
+        ..row("VodQueueUnreadable", 11, World {
+            minute: |sim, minute| if minute == 3 { sim.restart() },
+            ..consumed(|sim| sim.frozen = true)
+        })
+    };
+    queue_never_read: {
+        let new = |minute| World {
+            calm: 20,
+            before: |sim, minute| if minute == 0 { sim.forget_queue() },
+            minute,
+            ..consumed(|sim| {
+                sim.watch_queue();
+                sim.frozen = true;
+            })
+        };
+        Row {
+            silent: vec![
+                ("read at last", new(|sim, minute| if minute == 8 { sim.frozen = false })),
+                ("the first after a long time", World {
+                    minute: |sim, minute| match minute {
+                        60 => sim.restart(),
+                        61 => sim.down = false,
+                        64 => sim.frozen = false,
+                        _ => {}
+                    },
+                    ..consumed(|sim| {
+                        sim.down = true;
+                        sim.frozen = true;
+                    })
+                }),
+            ],
+            silent_minutes: 90,
+            ends: Some((new(|sim, minute| if minute == 20 { sim.frozen = false }), 30)),
+            without: &[(Variant::Unreadable, "it is not read")],
+            ..row("VodQueueUnreadable", 11, new(|_, _| {}))
+        }
     };
     credentials_expiring: Row {
         ends: Some((World {

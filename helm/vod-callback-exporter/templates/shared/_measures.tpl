@@ -2,8 +2,8 @@
 {{/* Times and sizes of the config, written from src/config/options.rs by
 `UPDATE_DOCS=1 cargo test --test helm_values documentation`; then run scripts/charts sync. */}}
 {{- define "vod-callback-exporter.shared.measures" -}}
-- {"default":"60s","least":10,"measure":"seconds","most":3600,"path":"queues[].tick","takes":"a time in whole seconds from `10s` to `1h`"}
-- {"default":"60s","least":10,"measure":"seconds","most":3600,"path":"defaults.tick","takes":"a time in whole seconds from `10s` to `1h`"}
+- {"default":"60s","least":10,"measure":"seconds","most":300,"path":"queues[].tick","takes":"a time in whole seconds from `10s` to `5m`"}
+- {"default":"60s","least":10,"measure":"seconds","most":300,"path":"defaults.tick","takes":"a time in whole seconds from `10s` to `5m`"}
 - {"default":"30s","least":1,"measure":"seconds","most":30,"path":"queues[].long_poll","takes":"a time in whole seconds from `1s` to `30s`"}
 - {"default":"30s","least":1,"measure":"seconds","most":30,"path":"defaults.long_poll","takes":"a time in whole seconds from `1s` to `30s`"}
 - {"default":"15m","least":1,"measure":"seconds","most":86400,"path":"queues[].transcodes.base","takes":"a time in whole seconds from `1s` to `24h`"}
