@@ -1228,6 +1228,20 @@ cases! {
         => at(75, &["alertmanager=one"]), fires(&[]);
 }
 
+/// Half of 30 videos within an hour are bad; then so many a minute are good, and a single one at that minute is bad.
+fn bad_hour(single: u32, every: u32, after: f64) -> Scene {
+    healthy(single + 60)
+        .scraped_every(every)
+        .with(
+            "vod_playable_objective_total result=good",
+            &[(60, Rises(0.25)), (120, Rises(after))],
+        )
+        .with(
+            "vod_playable_objective_total result=bad",
+            &[(60, Rises(0.25)), (120, Rises(0.0)), (single, Jumps(1.0))],
+        )
+}
+
 fn service_level() -> Vec<Case> {
     let mut cases = Vec::new();
     for pair in PAIRS {
@@ -1240,6 +1254,26 @@ fn service_level() -> Vec<Case> {
             new("one of two queues", pair.burning(0.98).beside("second")).fires(&[VOD]),
         ]);
     }
+    cases.extend([
+        Case::new(
+            FAST,
+            "one bad video long after a bad hour",
+            bad_hour(840, 1, 1.0 / 6.0),
+        )
+        .at(110, &[VOD])
+        .at(800, &[])
+        .at(846, &[])
+        .fires(&[]),
+        Case::new(
+            SLOW,
+            "one bad video long after a bad hour",
+            bad_hour(DAY + 195, 15, 1.0 / 180.0),
+        )
+        .at(120, &[VOD])
+        .at(DAY + 180, &[])
+        .at(DAY + 225, &[])
+        .fires(&[]),
+    ]);
     for (alert, minutes) in [(FAST, 64), (SLOW, 77)] {
         let scene = |good, bad| Scene {
             minutes,
