@@ -554,6 +554,11 @@ impl Edge {
         Self { memory, ..self }
     }
 
+    /// Undone by these thresholds and none between.
+    fn unlike(self, wrong: [f64; 2]) -> Self {
+        Self { wrong, ..self }
+    }
+
     /// With that threshold rather than the one in the file, with which it is off.
     fn set(self, value: f64) -> Self {
         Self {
@@ -715,19 +720,13 @@ fn undecodable(failures: f64, seen: f64) -> Scene {
         .jumps("mns_messages_seen_total", 60, seen)
 }
 
-/// So many events, 9 in 10 of which came within these seconds, all within one minute to five.
-fn delivered(seconds: f64, events: f64) -> Scene {
-    // Where a quantile between the bounds of a bucket lies.
-    let share = (seconds - 60.0) / 240.0;
-    let quick = events * (0.9 - share) / (1.0 - share);
+/// So many events that came so late, and others that came at once, all within one minute to five.
+fn delivered(seconds: f64, late: f64, at_once: f64) -> Scene {
+    let events = late + at_once;
     let mut scene = healthy(67).jumps("vod_event_delivery_seconds_count", 60, events);
     for bound in bounds() {
         let limit: f64 = bound.parse().unwrap();
-        let within = match limit {
-            _ if limit < 60.0 => 0.0,
-            _ if limit < 300.0 => quick,
-            _ => events,
-        };
+        let within = if limit < seconds { at_once } else { events };
         let series = format!("vod_event_delivery_seconds_bucket le={bound}");
         scene = scene.jumps(&series, 60, within);
     }
@@ -868,8 +867,10 @@ edges! {
     "redelivery_min" 30.0, "VodRedeliveryStorm", VOD, 28.0 => 30.0, |n| redelivered(n, 10.0) => counted();
     "poison_dequeue_count" 10.0, "VodPoisonMessage", VOD, 9.0 => 10.0,
         |n| healthy(67).turns("mns_queue_dequeue_count_max", n);
-    "delivery_seconds" 120.0, "VodDeliverySlow", VOD, 114.0 => 126.0, |n| delivered(n, 100.0) => counted();
-    "delivery_min_events" 20.0, "VodDeliverySlow", VOD, 19.0 => 20.0, |n| delivered(200.0, n) => counted();
+    // The bounds beside it: no other number can be judged.
+    "delivery_seconds" 60.0, "VodDeliverySlow", VOD, 55.0 => 65.0,
+        |n| delivered(n, 100.0, 0.0) => counted(), unlike([30.0, 300.0]);
+    "delivery_min_events" 20.0, "VodDeliverySlow", VOD, 19.0 => 20.0, |n| delivered(200.0, n, 0.0) => counted();
     "decode_failure_ratio" 0.02, "VodDecodeFailures", VOD, 0.019 => 0.021,
         |n| undecodable(1000.0 * n, 1000.0) => counted();
     "decode_failure_min" 5.0, "VodDecodeFailures", VOD, 4.0 => 5.0, |n| undecodable(n, 20.0) => counted();
@@ -1174,8 +1175,10 @@ cases! {
     "VodPoisonMessage" "seen now and then",
         poison().until(75).with("mns_queue_dequeue_count_max", &[(61, Is(1.0)), (63, Is(20.0)), (64, Is(1.0))])
         => at(66, &[VOD]), fires(&[]);
-    "VodDeliverySlow" "one of two queues", delivered(200.0, 100.0).beside("second") => fires(&[VOD]);
-    "VodDeliverySlow" "consumed by two", delivered(200.0, 12.0).twice() => fires(&[VOD]);
+    "VodDeliverySlow" "one of two queues", delivered(200.0, 100.0, 0.0).beside("second") => fires(&[VOD]);
+    "VodDeliverySlow" "consumed by two", delivered(200.0, 12.0, 0.0).twice() => fires(&[VOD]);
+    "VodDeliverySlow" "hardly one in ten", delivered(3000.0, 19.0, 181.0) => never();
+    "VodDeliverySlow" "more than one in ten, just too late", delivered(65.0, 21.0, 179.0) => fires(&[VOD]);
     "VodDecodeFailures" "reasons add up", reasons().beside("second") => fires(&[VOD]);
     "VodDecodeFailures" "reasons add up, peeked", reasons().peeked() => fires(&[VOD]);
     "VodDecodeFailures" "peeked by two", undecodable(3.0, 20.0).peeked().twice() => never();
