@@ -1023,6 +1023,59 @@ cases! {
     "VodStallDetectionBlind" "dead letters", blind().of_dead_letters() => never();
 }
 
+/// From that minute on so many events of a type within each half-hour, of which some fail.
+fn goes_on(scene: Scene, fault: &str, from: u32, fails: f64, events: f64) -> Scene {
+    let of = |count: f64| [(from, Rises(count / 30.0))];
+    scene
+        .with(
+            &format!("vod_events_total {EVENT} status=success"),
+            &of(events - fails),
+        )
+        .with(&format!("vod_events_total {EVENT} status=fail"), &of(fails))
+        .with(
+            &format!("vod_event_faults_total {EVENT} fault={fault}"),
+            &of(fails),
+        )
+}
+
+/// Half of a few events fail, and then too few come for half an hour to be judged.
+fn afterwards(alert: &'static str, own: &str, labels: &str) -> Vec<Case> {
+    let burst = |minutes| failing(own, 10.0, 20.0).until(minutes);
+    let ongoing = |minutes, fails| goes_on(burst(minutes), own, 61, fails, 15.0);
+    let success = format!("vod_events_total {EVENT} status=success");
+    let fail = format!("vod_events_total {EVENT} status=fail");
+    let faults = format!("vod_event_faults_total {EVENT} fault={own}");
+    let few = |scene: Scene, at: u32, good: f64, bad: f64| {
+        scene
+            .jumps(&success, at, good)
+            .jumps(&fail, at, bad)
+            .jumps(&faults, at, bad)
+    };
+    let new = |name: &str, scene: Scene| Case::new(alert, name, scene);
+    vec![
+        new("then a low share", ongoing(240, 1.0))
+            .at(80, &[labels])
+            .fires(&[]),
+        new("then a high share", ongoing(240, 5.0)).fires(&[labels]),
+        new("then few events", few(burst(260), 250, 11.0, 1.0)).fires(&[labels]),
+        new(
+            "a good half-hour by chance",
+            goes_on(ongoing(185, 5.0), own, 150, 0.5, 15.0),
+        )
+        .fires(&[labels]),
+        new(
+            "many good ones before, and nothing good since",
+            few(few(burst(115), 10, 1000.0, 0.0), 100, 0.0, 3.0),
+        )
+        .fires(&[labels]),
+        new(
+            "many good ones before, and nothing since",
+            few(burst(115), 10, 1000.0, 0.0),
+        )
+        .fires(&[labels]),
+    ]
+}
+
 fn faults() -> Vec<Case> {
     const ALERTS: [(&str, &str); 3] = [
         ("VodServiceFaults", "service"),
@@ -1060,6 +1113,7 @@ fn faults() -> Vec<Case> {
             )
             .never(),
         ]);
+        cases.extend(afterwards(alert, own, &labels));
         for status in ["none", "other"] {
             let series = format!("vod_events_total {EVENT} status={status}");
             let few = failing(own, 9.0, 18.0).jumps(&series, 60, 10.0);
