@@ -1069,6 +1069,11 @@ fn afterwards(alert: &'static str, own: &str, labels: &str) -> Vec<Case> {
         )
         .fires(&[labels]),
         new(
+            "many good ones before too few",
+            few(failing(own, 10.0, 19.0).until(95), 10, 1000.0, 0.0),
+        )
+        .never(),
+        new(
             "many good ones before, and nothing since",
             few(burst(115), 10, 1000.0, 0.0),
         )
