@@ -554,6 +554,11 @@ impl Edge {
         Self { memory, ..self }
     }
 
+    /// Undone by these thresholds and none between.
+    fn unlike(self, wrong: [f64; 2]) -> Self {
+        Self { wrong, ..self }
+    }
+
     /// With that threshold rather than the one in the file, with which it is off.
     fn set(self, value: f64) -> Self {
         Self {
@@ -715,19 +720,13 @@ fn undecodable(failures: f64, seen: f64) -> Scene {
         .jumps("mns_messages_seen_total", 60, seen)
 }
 
-/// So many events, 9 in 10 of which came within these seconds, all within one minute to five.
-fn delivered(seconds: f64, events: f64) -> Scene {
-    // Where a quantile between the bounds of a bucket lies.
-    let share = (seconds - 60.0) / 240.0;
-    let quick = events * (0.9 - share) / (1.0 - share);
+/// So many events that came so late, and others that came at once, all within one minute to five.
+fn delivered(seconds: f64, late: f64, at_once: f64) -> Scene {
+    let events = late + at_once;
     let mut scene = healthy(67).jumps("vod_event_delivery_seconds_count", 60, events);
     for bound in bounds() {
         let limit: f64 = bound.parse().unwrap();
-        let within = match limit {
-            _ if limit < 60.0 => 0.0,
-            _ if limit < 300.0 => quick,
-            _ => events,
-        };
+        let within = if limit < seconds { at_once } else { events };
         let series = format!("vod_event_delivery_seconds_bucket le={bound}");
         scene = scene.jumps(&series, 60, within);
     }
@@ -868,8 +867,10 @@ edges! {
     "redelivery_min" 30.0, "VodRedeliveryStorm", VOD, 28.0 => 30.0, |n| redelivered(n, 10.0) => counted();
     "poison_dequeue_count" 10.0, "VodPoisonMessage", VOD, 9.0 => 10.0,
         |n| healthy(67).turns("mns_queue_dequeue_count_max", n);
-    "delivery_seconds" 120.0, "VodDeliverySlow", VOD, 114.0 => 126.0, |n| delivered(n, 100.0) => counted();
-    "delivery_min_events" 20.0, "VodDeliverySlow", VOD, 19.0 => 20.0, |n| delivered(200.0, n) => counted();
+    // The bounds beside it: no other number can be judged.
+    "delivery_seconds" 60.0, "VodDeliverySlow", VOD, 55.0 => 65.0,
+        |n| delivered(n, 100.0, 0.0) => counted(), unlike([30.0, 300.0]);
+    "delivery_min_events" 20.0, "VodDeliverySlow", VOD, 19.0 => 20.0, |n| delivered(200.0, n, 0.0) => counted();
     "decode_failure_ratio" 0.02, "VodDecodeFailures", VOD, 0.019 => 0.021,
         |n| undecodable(1000.0 * n, 1000.0) => counted();
     "decode_failure_min" 5.0, "VodDecodeFailures", VOD, 4.0 => 5.0, |n| undecodable(n, 20.0) => counted();
@@ -1022,6 +1023,64 @@ cases! {
     "VodStallDetectionBlind" "dead letters", blind().of_dead_letters() => never();
 }
 
+/// From that minute on so many events of a type within each half-hour, of which some fail.
+fn goes_on(scene: Scene, fault: &str, from: u32, fails: f64, events: f64) -> Scene {
+    let of = |count: f64| [(from, Rises(count / 30.0))];
+    scene
+        .with(
+            &format!("vod_events_total {EVENT} status=success"),
+            &of(events - fails),
+        )
+        .with(&format!("vod_events_total {EVENT} status=fail"), &of(fails))
+        .with(
+            &format!("vod_event_faults_total {EVENT} fault={fault}"),
+            &of(fails),
+        )
+}
+
+/// Half of a few events fail, and then too few come for half an hour to be judged.
+fn afterwards(alert: &'static str, own: &str, labels: &str) -> Vec<Case> {
+    let burst = |minutes| failing(own, 10.0, 20.0).until(minutes);
+    let ongoing = |minutes, fails| goes_on(burst(minutes), own, 61, fails, 15.0);
+    let success = format!("vod_events_total {EVENT} status=success");
+    let fail = format!("vod_events_total {EVENT} status=fail");
+    let faults = format!("vod_event_faults_total {EVENT} fault={own}");
+    let few = |scene: Scene, at: u32, good: f64, bad: f64| {
+        scene
+            .jumps(&success, at, good)
+            .jumps(&fail, at, bad)
+            .jumps(&faults, at, bad)
+    };
+    let new = |name: &str, scene: Scene| Case::new(alert, name, scene);
+    vec![
+        new("then a low share", ongoing(240, 1.0))
+            .at(80, &[labels])
+            .fires(&[]),
+        new("then a high share", ongoing(240, 5.0)).fires(&[labels]),
+        new("then few events", few(burst(260), 250, 11.0, 1.0)).fires(&[labels]),
+        new(
+            "a good half-hour by chance",
+            goes_on(ongoing(185, 5.0), own, 150, 0.5, 15.0),
+        )
+        .fires(&[labels]),
+        new(
+            "many good ones before, and nothing good since",
+            few(few(burst(115), 10, 1000.0, 0.0), 100, 0.0, 3.0),
+        )
+        .fires(&[labels]),
+        new(
+            "many good ones before too few",
+            few(failing(own, 10.0, 19.0).until(95), 10, 1000.0, 0.0),
+        )
+        .never(),
+        new(
+            "many good ones before, and nothing since",
+            few(burst(115), 10, 1000.0, 0.0),
+        )
+        .fires(&[labels]),
+    ]
+}
+
 fn faults() -> Vec<Case> {
     const ALERTS: [(&str, &str); 3] = [
         ("VodServiceFaults", "service"),
@@ -1059,6 +1118,7 @@ fn faults() -> Vec<Case> {
             )
             .never(),
         ]);
+        cases.extend(afterwards(alert, own, &labels));
         for status in ["none", "other"] {
             let series = format!("vod_events_total {EVENT} status={status}");
             let few = failing(own, 9.0, 18.0).jumps(&series, 60, 10.0);
@@ -1174,8 +1234,10 @@ cases! {
     "VodPoisonMessage" "seen now and then",
         poison().until(75).with("mns_queue_dequeue_count_max", &[(61, Is(1.0)), (63, Is(20.0)), (64, Is(1.0))])
         => at(66, &[VOD]), fires(&[]);
-    "VodDeliverySlow" "one of two queues", delivered(200.0, 100.0).beside("second") => fires(&[VOD]);
-    "VodDeliverySlow" "consumed by two", delivered(200.0, 12.0).twice() => fires(&[VOD]);
+    "VodDeliverySlow" "one of two queues", delivered(200.0, 100.0, 0.0).beside("second") => fires(&[VOD]);
+    "VodDeliverySlow" "consumed by two", delivered(200.0, 12.0, 0.0).twice() => fires(&[VOD]);
+    "VodDeliverySlow" "hardly one in ten", delivered(3000.0, 19.0, 181.0) => never();
+    "VodDeliverySlow" "more than one in ten, just too late", delivered(65.0, 21.0, 179.0) => fires(&[VOD]);
     "VodDecodeFailures" "reasons add up", reasons().beside("second") => fires(&[VOD]);
     "VodDecodeFailures" "reasons add up, peeked", reasons().peeked() => fires(&[VOD]);
     "VodDecodeFailures" "peeked by two", undecodable(3.0, 20.0).peeked().twice() => never();
@@ -1228,6 +1290,20 @@ cases! {
         => at(75, &["alertmanager=one"]), fires(&[]);
 }
 
+/// Half of 30 videos within an hour are bad; then so many a minute are good, and a single one at that minute is bad.
+fn bad_hour(single: u32, every: u32, after: f64) -> Scene {
+    healthy(single + 60)
+        .scraped_every(every)
+        .with(
+            "vod_playable_objective_total result=good",
+            &[(60, Rises(0.25)), (120, Rises(after))],
+        )
+        .with(
+            "vod_playable_objective_total result=bad",
+            &[(60, Rises(0.25)), (120, Rises(0.0)), (single, Jumps(1.0))],
+        )
+}
+
 fn service_level() -> Vec<Case> {
     let mut cases = Vec::new();
     for pair in PAIRS {
@@ -1240,6 +1316,26 @@ fn service_level() -> Vec<Case> {
             new("one of two queues", pair.burning(0.98).beside("second")).fires(&[VOD]),
         ]);
     }
+    cases.extend([
+        Case::new(
+            FAST,
+            "one bad video long after a bad hour",
+            bad_hour(840, 1, 1.0 / 6.0),
+        )
+        .at(110, &[VOD])
+        .at(800, &[])
+        .at(846, &[])
+        .fires(&[]),
+        Case::new(
+            SLOW,
+            "one bad video long after a bad hour",
+            bad_hour(DAY + 195, 15, 1.0 / 180.0),
+        )
+        .at(120, &[VOD])
+        .at(DAY + 180, &[])
+        .at(DAY + 225, &[])
+        .fires(&[]),
+    ]);
     for (alert, minutes) in [(FAST, 64), (SLOW, 77)] {
         let scene = |good, bad| Scene {
             minutes,

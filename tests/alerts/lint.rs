@@ -313,6 +313,50 @@ fn is_ranged(selector: &Selector, family: &Family) -> bool {
         .is_some_and(|call| calls.contains(&call.as_str()))
 }
 
+/// Between two bounds a quantile is a guess, by which traffic that keeps to the threshold could fire.
+#[test]
+fn a_quantile_is_compared_with_a_bound() {
+    let all = rules::all();
+    let mut compared = 0;
+    for quantile in all
+        .iter()
+        .filter(|rule| rule.expr.contains("histogram_quantile"))
+    {
+        let selectors = rules::names(&quantile.expr).selectors;
+        let bounds = selectors
+            .iter()
+            .find_map(|selector| match family(&selector.metric)?.kind {
+                Kind::Histogram(bounds) if selector.metric.ends_with("_bucket") => Some(bounds.le),
+                _ => None,
+            })
+            .unwrap_or_else(|| panic!("{}: a quantile of what?", quantile.name));
+        for alert in all.iter().filter(|rule| rule.is_alert) {
+            let names = rules::names(&alert.expr).selectors;
+            if !names.iter().any(|name| name.metric == quantile.name) {
+                continue;
+            }
+            for name in names {
+                let Some(threshold) = all
+                    .iter()
+                    .find(|rule| rule.name.starts_with(THRESHOLD) && rule.name == name.metric)
+                else {
+                    continue;
+                };
+                let number = threshold.expr.trim_start_matches("vector(");
+                let number: f64 = number.trim_end_matches(')').parse().unwrap();
+                let bound = format!(",le=\"{number:?}\"");
+                assert!(
+                    bounds.contains(&bound.as_str()),
+                    "{}: {number} is no bound of {bounds:?}",
+                    threshold.name
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0, "no quantile is compared with a threshold");
+}
+
 #[test]
 fn thresholds_are_all_used_and_missed_when_missing() {
     let all = rules::all();
