@@ -51,8 +51,13 @@ pub enum Error {
     #[error("no answer within {} s; look at its load and at the network", TIMEOUT.as_secs())]
     Timeout,
     /// No connection, or one that broke.
-    #[error("cannot talk to it: {0}; check the URL, the network and the certificates")]
-    Connection(String),
+    #[error("cannot talk to it: {said}; check the URL, the network and the certificates")]
+    Connection {
+        /// What is wrong.
+        said: String,
+        /// Whether there was one.
+        was_open: bool,
+    },
     /// The credentials were refused.
     #[error("it answered {0}; check user and password, or the token")]
     Unauthorized(StatusCode),
@@ -109,15 +114,30 @@ impl Error {
             Self::Secret(_) => "secret",
             Self::Certificates(_) | Self::File { .. } => "certificates",
             Self::Timeout => "timeout",
-            Self::Connection(_) => "connection",
+            Self::Connection { .. } => "connection",
             Self::Unauthorized(_) => "unauthorized",
             Self::Rejected { .. } => "rejected",
             Self::Status { .. } => "status",
         }
     }
 
+    /// Whether the alerts may have been taken all the same: whoever stands before an Alertmanager may lose its answer.
+    fn leaves_open(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Connection { was_open, .. } => *was_open,
+            Self::Status { status, .. } => status.is_server_error(),
+            Self::Secret(_)
+            | Self::Certificates(_)
+            | Self::File { .. }
+            | Self::Unauthorized(_)
+            | Self::Rejected { .. } => false,
+        }
+    }
+
     fn of(error: &reqwest::Error) -> Self {
-        if error.is_timeout() {
+        let was_open = !error.is_connect();
+        if error.is_timeout() && was_open {
             return Self::Timeout;
         }
         // The outer ones tell only that something went wrong.
@@ -125,7 +145,10 @@ impl Error {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        Self::Connection(cause.to_string())
+        Self::Connection {
+            said: cause.to_string(),
+            was_open,
+        }
     }
 }
 
@@ -264,6 +287,9 @@ impl Peer {
             self.observer.sent(&self.name, sent, batch.len());
             self.note(outcome.as_ref().err());
             if sent == Sent::Failed {
+                if outcome.as_ref().is_err_and(Error::leaves_open) {
+                    self.outbox.perhaps_taken(batch);
+                }
                 self.not_before = Some(Instant::now() + self.backoff.next_delay());
                 return;
             }

@@ -1,8 +1,8 @@
 //! What one Alertmanager has to be told. Sans-I/O.
 //!
 //! Alertmanager forgets: what fires is sent again and again, with an end that lies a few sendings ahead. What is over is
-//! told with an end in the past until it is taken, but only to whom it was told that it fires: a resolve out of nothing is
-//! notified too. What lapses, because too little is known of it to say more, is told of no more.
+//! told with an end in the past until it is taken, but only to whom it was told that it fires, or may have been: a resolve out
+//! of nothing can be notified too. What lapses, because too little is known of it to say more, is told of no more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use crate::clock::UnixMillis;
 pub const LIFE: u32 = 3;
 /// A resolve that lies ahead by Alertmanager's clock resolves nothing: it is dated back by more than clocks differ.
 const BACKDATED: Duration = Duration::from_secs(5);
+/// So many alerts that do not fire are remembered. Videos come and go while an Alertmanager is silent: those over them end
+/// by themselves.
+const PAST: usize = 1_024;
 
 /// One alert of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,7 +39,7 @@ pub struct Posting {
     pub ends_at: UnixMillis,
 }
 
-/// What an Alertmanager was told and has taken.
+/// What an Alertmanager was told and has taken, or may have taken.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     resend: Duration,
@@ -46,7 +49,9 @@ pub struct Outbox {
 #[derive(Clone, Debug)]
 struct Told {
     alert: Arc<Alert>,
-    at: UnixMillis,
+    /// When it was told last; none where that has to be done over at once.
+    at: Option<UnixMillis>,
+    /// Until when Alertmanager may believe that it fires.
     ends_at: UnixMillis,
 }
 
@@ -72,13 +77,11 @@ impl Outbox {
 
     /// What is to be told now.
     pub fn due(&mut self, round: &Round, now: UnixMillis) -> Vec<Posting> {
-        // These ended by themselves.
-        self.told.retain(|_, told| told.ends_at > now);
+        self.forget(round, now);
         let ends_at = now.plus(self.resend.saturating_mul(LIFE));
         let is_due = |key: &Key, alert: &Arc<Alert>| {
             self.told.get(key).is_none_or(|told| {
-                now.since(told.at) >= self.resend
-                    || told.at > now
+                told.is_due(self.resend, now)
                     || told.alert.starts_at != alert.starts_at
                     || told.alert.lapses_at != alert.lapses_at
             })
@@ -114,12 +117,51 @@ impl Outbox {
             } else {
                 let told = Told {
                     alert: posting.alert,
-                    at: now,
+                    at: Some(now),
                     ends_at: posting.ends_at,
                 };
                 self.told.insert(posting.key, told);
             }
         }
+    }
+
+    /// Alertmanager was told these and did not say whether it took them: what it took has to be told of its end, and what it
+    /// took the end of has to be told that it fires.
+    pub fn perhaps_taken(&mut self, postings: Vec<Posting>) {
+        for posting in postings {
+            let before = self.told.get(&posting.key).map(|told| told.ends_at);
+            let told = Told {
+                alert: posting.alert,
+                at: None,
+                ends_at: before.map_or(posting.ends_at, |before| before.max(posting.ends_at)),
+            };
+            self.told.insert(posting.key, told);
+        }
+    }
+
+    /// Forgets what ended by itself, and of what does not fire that which ends first where it is too much.
+    fn forget(&mut self, round: &Round, now: UnixMillis) {
+        self.told.retain(|_, told| told.ends_at > now);
+        let past = self
+            .told
+            .iter()
+            .filter(|(key, _)| !round.firing.contains_key(key));
+        let mut past: Vec<_> = past
+            .map(|(key, told)| (told.ends_at, key.clone()))
+            .collect();
+        past.sort_unstable();
+        for (_, key) in past.iter().take(past.len().saturating_sub(PAST)) {
+            self.told.remove(key);
+        }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn is_due(&self, resend: Duration, now: UnixMillis) -> bool {
+        // A time that lies ahead was told before the clock was set back.
+        self.at.is_none_or(|at| now.since(at) >= resend || at > now)
     }
 }
 

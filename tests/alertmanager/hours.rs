@@ -163,9 +163,9 @@ impl Clocked {
         let (receivers, calls) = (self.receivers.lock().unwrap(), self.calls.lock().unwrap());
         let held = receivers.iter().map(|receiver| {
             let requests = receiver.requests();
-            let is_silenced = requests
-                .last()
-                .is_some_and(|last| last.answer == Answer::Silence);
+            let is_silenced = requests.last().is_some_and(|last| {
+                matches!(last.answer, Answer::Silence | Answer::TakenThenSilence)
+            });
             let ended = calls.get(&receiver.address.to_string()).copied();
             if is_silenced {
                 requests.len().saturating_sub(ended.unwrap_or(0))
@@ -232,7 +232,7 @@ async fn settle(condition: impl Fn() -> bool, describe: impl Fn() -> String) {
 fn believed(receiver: &Receiver, now: UnixMillis) -> BTreeSet<String> {
     let mut ends = BTreeMap::new();
     for request in receiver.requests() {
-        if !matches!(request.answer, Answer::Status(200 | 400, _)) {
+        if !request.answer.is_taken() {
             continue;
         }
         for alert in request.body.as_array().unwrap() {
@@ -477,7 +477,7 @@ async fn one_that_is_dead_for_an_hour_holds_up_nobody_and_is_told_the_truth_in_o
     let before = dead.requests().len();
     dead.answer(Answer::Silence);
     clocked
-        .go_on(minutes(30), &live, &firing(&[lapses, over, lasts]))
+        .go_on(minutes(30), &live, &firing(&[over, lasts]))
         .await;
     clocked.go_on(minutes(35), &live, &firing(&[lasts])).await;
     clocked
@@ -501,7 +501,9 @@ async fn one_that_is_dead_for_an_hour_holds_up_nobody_and_is_told_the_truth_in_o
         .await;
     let told = |requests: usize| dead.taken().split_off(requests);
     let at_once = told(before_taken(&dead, before));
-    assert_eq!(at_once, [ends(over), fires(lasts), fires(begins)]);
+    // Silence tells nobody that it did not take what passed.
+    let expected = [ends(over), ends(passes), fires(lasts), fires(begins)];
+    assert_eq!(at_once, expected);
     assert_eq!(dead.requests().len(), before + hour + 1, "one call");
 
     clocked.go_on(minutes(150), &live, &truth).await;
@@ -509,6 +511,46 @@ async fn one_that_is_dead_for_an_hour_holds_up_nobody_and_is_told_the_truth_in_o
         .into_iter()
         .collect();
     assert_eq!(afterwards, truth.into_iter().collect());
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_without_an_answer_ends_for_whoever_stored_it() {
+    let clocked = Clocked::new();
+    let lossy = [
+        Answer::TakenThenSilence,
+        Answer::TakenThenGone,
+        Answer::TakenThen(504),
+    ];
+    let lossy = lossy.map(|answer| {
+        let receiver = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+        receiver.answer(answer);
+        receiver
+    });
+    let well = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+    let all = lossy.iter().chain([&well]);
+    let config = AlertmanagerConfig {
+        resend: minutes(10),
+        ..config(&all.map(|receiver| receiver.address).collect::<Vec<_>>())
+    };
+    clocked.stalled([1]);
+    let alerting = clocked.start(config, Arc::default()).await;
+    // The first call of each is over.
+    clocked
+        .go_on(Duration::from_secs(15), &well, &[fires(1)])
+        .await;
+    for receiver in &lossy {
+        assert!(clocked.failed(receiver) > 0, "{}", receiver.address);
+        clocked.is_informed(receiver, &[fires(1)].into()).await;
+        receiver.answer(Answer::Status(200, ""));
+    }
+    // Each is called again after a minute at most, and would believe it for half an hour.
+    clocked.stalled([]);
+    clocked.go_on(minutes(2), &well, &[]).await;
+    for receiver in &lossy {
+        assert!(receiver.taken().contains(&ends(1)), "{}", receiver.address);
+        clocked.is_informed(receiver, &BTreeSet::new()).await;
+    }
     alerting.stop().await;
 }
 

@@ -21,6 +21,12 @@ pub(crate) enum Answer {
     Status(u16, &'static str),
     /// Not at all.
     Silence,
+    /// Not at all, though what came is stored.
+    TakenThenSilence,
+    /// By ending the connection, though what came is stored.
+    TakenThenGone,
+    /// With this status, though what came is stored: who stands before an Alertmanager lost its answer.
+    TakenThen(u16),
 }
 
 /// A request.
@@ -47,6 +53,17 @@ struct State {
     answer: Answer,
     tls: Option<Arc<ServerConfig>>,
     requests: Vec<Request>,
+}
+
+impl Answer {
+    /// Whether what it answers is stored.
+    pub(crate) const fn is_taken(&self) -> bool {
+        match self {
+            Self::Status(status, _) => matches!(status, 200 | 400),
+            Self::Silence => false,
+            Self::TakenThenSilence | Self::TakenThenGone | Self::TakenThen(_) => true,
+        }
+    }
 }
 
 impl Receiver {
@@ -111,7 +128,7 @@ impl Receiver {
     pub(crate) fn taken(&self) -> Vec<String> {
         self.requests()
             .iter()
-            .filter(|request| matches!(request.answer, Answer::Status(200 | 400, _)))
+            .filter(|request| request.answer.is_taken())
             .flat_map(|request| {
                 let alerts = request.body.as_array().cloned().unwrap_or_default();
                 alerts.into_iter().map(|alert| (request.at, alert))
@@ -161,19 +178,20 @@ impl Receiver {
             });
             answer
         };
-        match answer {
-            Answer::Silence => {
+        let (status, text) = match answer {
+            Answer::Silence | Answer::TakenThenSilence => {
                 // Until the client has enough of it.
-                stream.read_exact(&mut [0])
+                return stream.read_exact(&mut [0]);
             }
-            Answer::Status(status, text) => {
-                let length = text.len();
-                write!(
-                    stream,
-                    "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
-                )?;
-                stream.flush()
-            }
-        }
+            Answer::TakenThenGone => return Ok(()),
+            Answer::TakenThen(status) => (status, ""),
+            Answer::Status(status, text) => (status, text),
+        };
+        let length = text.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
+        )?;
+        stream.flush()
     }
 }

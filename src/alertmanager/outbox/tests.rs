@@ -85,6 +85,74 @@ fn nobody_hears_of_the_end_of_what_he_was_not_told_or_what_ended_by_itself() {
 }
 
 #[test]
+fn the_end_of_what_may_have_been_taken_is_told_until_that_is_taken() {
+    let mut outbox = Outbox::new(RESEND);
+    let due = outbox.due(&round([1]), at(0));
+    outbox.perhaps_taken(due);
+    // It is told over at once, and may have been taken later than before.
+    let due = outbox.due(&round([1]), at(5));
+    assert!(!due[0].resolved);
+    outbox.perhaps_taken(due);
+    for secs in [10, 5 + 179] {
+        let due = outbox.due(&round([]), at(secs));
+        assert!(due[0].resolved);
+        outbox.perhaps_taken(due);
+    }
+    assert_eq!(outbox.due(&round([]), at(5 + 180)), []);
+
+    let due = outbox.due(&round([1]), at(200));
+    outbox.perhaps_taken(due);
+    assert_eq!(told(&mut outbox, &round([]), 205), [true]);
+    assert_eq!(told(&mut outbox, &round([]), 210), NOTHING);
+}
+
+#[test]
+fn what_fires_again_is_told_at_once_where_its_end_may_have_been_taken() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    let due = outbox.due(&round([]), at(5));
+    outbox.perhaps_taken(due);
+    assert_eq!(told(&mut outbox, &round([1]), 10), [false]);
+}
+
+#[test]
+fn what_may_have_been_taken_later_than_it_was_is_believed_for_longer() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    let due = outbox.due(&round([1]), at(60));
+    outbox.perhaps_taken(due);
+    assert_eq!(told(&mut outbox, &round([]), 60 + 179), [true]);
+}
+
+#[test]
+fn one_that_says_nothing_while_videos_come_and_go_takes_bounded_memory() {
+    let mut outbox = Outbox::new(Duration::from_hours(1));
+    let of = |number: u32| {
+        let mut round = round([1]);
+        let media = MediaKey::of(&format!("video-{number}"));
+        if let Some((mut key, alert)) = round.firing.pop_first() {
+            if let Key::Video { media: of, .. } = &mut key {
+                *of = media;
+            }
+            round.firing.insert(key, alert);
+        }
+        round
+    };
+    for number in 0..3_000_u32 {
+        let due = outbox.due(&of(number), at(i64::from(number)));
+        assert!(due.len() <= PAST + 1, "{}", due.len());
+        outbox.perhaps_taken(due);
+    }
+    let due = outbox.due(&round([]), at(3_000));
+    assert_eq!(due.len(), PAST);
+    // Those that end last are kept.
+    for number in [3_000 - 1, 3_000 - 1_024] {
+        let (key, _) = of(number).firing.pop_first().unwrap();
+        assert!(due.iter().any(|posting| posting.key == key), "{number}");
+    }
+}
+
+#[test]
 fn loss_of_sight_neither_repeats_nor_ends_an_alert() {
     let mut outbox = Outbox::new(RESEND);
     told(&mut outbox, &round([1]), 0);
@@ -109,31 +177,57 @@ fn what_lapsed_is_not_called_resolved_and_what_recovered_before_is() {
     assert_eq!(told(&mut outbox(), &round([]), 30), NOTHING);
 }
 
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Taken,
+    /// There is no connection.
+    Unsent,
+    /// There is no answer, and it is taken or not.
+    Silence(bool),
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        Just(Fate::Taken),
+        Just(Fate::Unsent),
+        any::<bool>().prop_map(Fate::Silence),
+    ]
+}
+
 proptest! {
     #[test]
     fn an_alertmanager_that_may_fail_believes_the_truth_in_the_end(
-        steps in proptest::collection::vec((proptest::collection::btree_set(0_u8..6, 0..6), any::<bool>()), 1..60),
+        steps in proptest::collection::vec((proptest::collection::btree_set(0_u8..6, 0..6), fate()), 1..60),
     ) {
         let mut outbox = Outbox::new(RESEND);
         // What Alertmanager believes: until when each alert fires.
         let mut believed: BTreeMap<Key, UnixMillis> = BTreeMap::new();
+        let mut sent = BTreeSet::new();
         let mut secs = 0;
-        for (firing, works) in steps {
+        for (firing, fate) in steps {
             secs += 5;
             let (now, truth) = (at(secs), round(firing));
             let due = outbox.due(&truth, now);
-            if works {
-                for posting in &due {
-                    if posting.resolved {
-                        prop_assert!(posting.ends_at < now);
-                        prop_assert!(believed.remove(&posting.key).is_some(), "a resolve out of nothing");
-                    } else {
-                        believed.insert(posting.key.clone(), posting.ends_at);
-                    }
+            for posting in &due {
+                if posting.resolved {
+                    prop_assert!(posting.ends_at < now);
+                    prop_assert!(sent.contains(&posting.key), "a resolve out of nothing");
+                } else if !matches!(fate, Fate::Unsent) {
+                    sent.insert(posting.key.clone());
                 }
-                outbox.taken(due, now);
-                believed.retain(|_, ends_at| *ends_at > now);
-                prop_assert!(believed.keys().eq(truth.firing.keys()));
+                if matches!(fate, Fate::Taken | Fate::Silence(true)) {
+                    believed.insert(posting.key.clone(), posting.ends_at);
+                }
+            }
+            believed.retain(|_, ends_at| *ends_at > now);
+            match fate {
+                Fate::Taken => {
+                    outbox.taken(due, now);
+                    prop_assert!(believed.keys().eq(truth.firing.keys()));
+                }
+                Fate::Silence(_) => outbox.perhaps_taken(due),
+                Fate::Unsent => {}
             }
         }
     }
