@@ -2,7 +2,8 @@
 //!
 //! Alertmanager forgets: what fires is sent again and again, with an end that lies a few sendings ahead. What is over is
 //! told with an end in the past until it is taken, but only to whom it was told that it fires, or may have been: a resolve out
-//! of nothing can be notified too. What lapses, because too little is known of it to say more, is told of no more.
+//! of nothing can be notified too. It is told again for a while after that, since an Alertmanager that restarts before it notified
+//! the end has forgotten it. What lapses, because too little is known of it to say more, is told of no more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::clock::UnixMillis;
 pub const LIFE: u32 = 3;
 /// A resolve that lies ahead by Alertmanager's clock resolves nothing: it is dated back by more than clocks differ.
 const BACKDATED: Duration = Duration::from_secs(5);
+/// The end of an alert is told again for so long, and for as long as the alert would have lived.
+const AFTER: Duration = Duration::from_mins(15);
 /// So many alerts that do not fire are remembered. Videos come and go while an Alertmanager is silent: those over them end
 /// by themselves.
 const PAST: usize = 1_024;
@@ -53,6 +56,8 @@ struct Told {
     at: Option<UnixMillis>,
     /// Until when Alertmanager may believe that it fires.
     ends_at: UnixMillis,
+    /// Its end, once that was taken.
+    over: Option<UnixMillis>,
 }
 
 /// The form in which Alertmanager reads times.
@@ -82,6 +87,7 @@ impl Outbox {
         let is_due = |key: &Key, alert: &Arc<Alert>| {
             self.told.get(key).is_none_or(|told| {
                 told.is_due(self.resend, now)
+                    || told.over.is_some()
                     || told.alert.starts_at != alert.starts_at
                     || told.alert.lapses_at != alert.lapses_at
             })
@@ -98,12 +104,20 @@ impl Outbox {
             });
         let over = self.told.iter().filter(|(key, told)| {
             let lapsed = told.alert.lapses_at.is_some_and(|at| at <= now);
-            round.is_over(key) && !lapsed
+            match told.over {
+                Some(_) => told.is_due(self.resend, now) && !round.firing.contains_key(key),
+                None => round.is_over(key) && !lapsed,
+            }
         });
+        let past = now.minus(BACKDATED);
         let resolved = over.map(|(key, told)| Posting {
             key: key.clone(),
             resolved: true,
-            ends_at: now.minus(BACKDATED).max(told.alert.starts_at),
+            // The same each time: another end would be news.
+            ends_at: told
+                .over
+                .map_or(past, |end| end.min(past))
+                .max(told.alert.starts_at),
             alert: Arc::clone(&told.alert),
         });
         resolved.chain(firing).collect()
@@ -112,16 +126,13 @@ impl Outbox {
     /// Alertmanager has taken these, which it was told at `now`.
     pub fn taken(&mut self, postings: Vec<Posting>, now: UnixMillis) {
         for posting in postings {
-            if posting.resolved {
-                self.told.remove(&posting.key);
-            } else {
-                let told = Told {
-                    alert: posting.alert,
-                    at: Some(now),
-                    ends_at: posting.ends_at,
-                };
-                self.told.insert(posting.key, told);
-            }
+            let told = Told {
+                over: posting.resolved.then_some(posting.ends_at),
+                alert: posting.alert,
+                at: Some(now),
+                ends_at: posting.ends_at,
+            };
+            self.told.insert(posting.key, told);
         }
     }
 
@@ -129,28 +140,37 @@ impl Outbox {
     /// took the end of has to be told that it fires.
     pub fn perhaps_taken(&mut self, postings: Vec<Posting>) {
         for posting in postings {
-            let before = self.told.get(&posting.key).map(|told| told.ends_at);
+            let before = self.told.get(&posting.key);
+            let ends_at = before.map_or(posting.ends_at, |told| told.ends_at.max(posting.ends_at));
             let told = Told {
+                over: before
+                    .and_then(|told| told.over)
+                    .filter(|_| posting.resolved),
                 alert: posting.alert,
                 at: None,
-                ends_at: before.map_or(posting.ends_at, |before| before.max(posting.ends_at)),
+                ends_at,
             };
             self.told.insert(posting.key, told);
         }
     }
 
-    /// Forgets what ended by itself, and of what does not fire that which ends first where it is too much.
+    /// Forgets what ended by itself or long ago. Where too much is left that does not fire, the oldest of it goes too, and
+    /// first that whose end was taken.
     fn forget(&mut self, round: &Round, now: UnixMillis) {
-        self.told.retain(|_, told| told.ends_at > now);
+        let after = AFTER.max(self.resend.saturating_mul(LIFE));
+        self.told.retain(|_, told| match told.over {
+            Some(end) => now.since(end) < after,
+            None => told.ends_at > now,
+        });
         let past = self
             .told
             .iter()
             .filter(|(key, _)| !round.firing.contains_key(key));
         let mut past: Vec<_> = past
-            .map(|(key, told)| (told.ends_at, key.clone()))
+            .map(|(key, told)| (told.over.is_none(), told.ends_at, key.clone()))
             .collect();
         past.sort_unstable();
-        for (_, key) in past.iter().take(past.len().saturating_sub(PAST)) {
+        for (.., key) in past.iter().take(past.len().saturating_sub(PAST)) {
             self.told.remove(key);
         }
     }

@@ -47,13 +47,93 @@ fn told(outbox: &mut Outbox, round: &Round, secs: i64) -> Vec<bool> {
 }
 
 #[test]
-fn what_fires_is_told_again_and_its_end_is_told_once() {
+fn what_fires_is_told_again_and_so_is_its_end_for_a_quarter_of_an_hour() {
     let mut outbox = Outbox::new(RESEND);
     assert_eq!(told(&mut outbox, &round([1]), 0), [false]);
     assert_eq!(told(&mut outbox, &round([1]), 59), NOTHING);
     assert_eq!(told(&mut outbox, &round([1]), 60), [false]);
-    assert_eq!(told(&mut outbox, &round([]), 65), [true]);
-    assert_eq!(told(&mut outbox, &round([]), 70), NOTHING);
+    for minute in 0..15 {
+        let secs = 65 + 60 * minute;
+        let due = outbox.due(&round([]), at(secs));
+        assert_eq!(due.len(), 1, "{minute}");
+        assert!(due[0].resolved);
+        assert_eq!(due[0].ends_at, at(60), "another end would be news");
+        outbox.taken(due, at(secs));
+        assert_eq!(told(&mut outbox, &round([]), secs + 59), NOTHING);
+    }
+    assert_eq!(told(&mut outbox, &round([]), 65 + 60 * 15), NOTHING);
+    assert!(outbox.told.is_empty());
+}
+
+#[test]
+fn an_end_is_told_for_as_long_as_its_alert_would_have_lived() {
+    let hour = Duration::from_hours(1);
+    let mut outbox = Outbox::new(hour);
+    told(&mut outbox, &round([1]), 0);
+    for (hours, expected) in [(1, 1), (2, 1), (3, 1), (4, 0)] {
+        let told = told(&mut outbox, &round([]), 3_600 * hours);
+        assert_eq!(told.len(), expected, "{hours}");
+    }
+}
+
+#[test]
+fn what_fires_again_is_told_at_once_and_of_its_end_before_nothing_more() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    assert_eq!(told(&mut outbox, &round([]), 5), [true]);
+    // There is no connection.
+    for secs in [10, 70] {
+        let due = outbox.due(&round([1]), at(secs));
+        assert_eq!(due.len(), 1);
+        assert!(!due[0].resolved);
+    }
+    assert_eq!(told(&mut outbox, &round([1]), 75), [false]);
+    assert_eq!(told(&mut outbox, &round([1]), 80), NOTHING);
+    assert_eq!(told(&mut outbox, &round([1]), 135), [false]);
+}
+
+#[test]
+fn an_end_is_told_again_by_whoever_lost_sight_since() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    told(&mut outbox, &round([]), 5);
+    assert_eq!(told(&mut outbox, &Round::default(), 65), [true]);
+}
+
+#[test]
+fn of_too_many_that_are_over_those_go_first_whose_end_was_taken() {
+    let mut outbox = Outbox::new(RESEND);
+    let many = |numbers: std::ops::Range<usize>| {
+        let mut round = round([1]);
+        let (_, alert) = round.firing.pop_first().unwrap();
+        round.firing = numbers
+            .map(|number| {
+                let media = MediaKey::of(&format!("video-{number}"));
+                let (queue, ailment) = ("q".into(), Ailment::Failed);
+                (
+                    Key::Video {
+                        queue,
+                        media,
+                        ailment,
+                    },
+                    Arc::clone(&alert),
+                )
+            })
+            .collect();
+        round
+    };
+    told(&mut outbox, &many(0..1), 0);
+    told(&mut outbox, &many(0..0), 5);
+    // These may have been taken before that.
+    let due = outbox.due(&many(1..PAST), at(6));
+    outbox.perhaps_taken(due);
+    assert_eq!(outbox.due(&many(0..0), at(7)).len(), PAST - 1);
+    assert_eq!(outbox.told.len(), PAST);
+    told(&mut outbox, &many(PAST..PAST + 1), 8);
+    let due = outbox.due(&many(0..0), at(100));
+    assert_eq!(due.len(), PAST);
+    let (first, _) = many(0..1).firing.pop_first().unwrap();
+    assert!(due.iter().all(|posting| posting.key != first));
 }
 
 #[test]
@@ -104,6 +184,11 @@ fn the_end_of_what_may_have_been_taken_is_told_until_that_is_taken() {
     outbox.perhaps_taken(due);
     assert_eq!(told(&mut outbox, &round([]), 205), [true]);
     assert_eq!(told(&mut outbox, &round([]), 210), NOTHING);
+    // So is one that is told again.
+    let due = outbox.due(&round([]), at(265));
+    outbox.perhaps_taken(due);
+    assert_eq!(told(&mut outbox, &round([]), 270), [true]);
+    assert_eq!(told(&mut outbox, &round([]), 275), NOTHING);
 }
 
 #[test]
@@ -198,15 +283,15 @@ fn fate() -> impl Strategy<Value = Fate> {
 proptest! {
     #[test]
     fn an_alertmanager_that_may_fail_believes_the_truth_in_the_end(
-        steps in proptest::collection::vec((proptest::collection::btree_set(0_u8..6, 0..6), fate()), 1..60),
+        steps in proptest::collection::vec((proptest::collection::btree_set(0_u8..6, 0..6), fate(), 1..90_i64), 1..60),
     ) {
         let mut outbox = Outbox::new(RESEND);
         // What Alertmanager believes: until when each alert fires.
         let mut believed: BTreeMap<Key, UnixMillis> = BTreeMap::new();
         let mut sent = BTreeSet::new();
         let mut secs = 0;
-        for (firing, fate) in steps {
-            secs += 5;
+        for (firing, fate, pause) in steps {
+            secs += pause;
             let (now, truth) = (at(secs), round(firing));
             let due = outbox.due(&truth, now);
             for posting in &due {
