@@ -45,7 +45,7 @@ pub trait Observer: Send + Sync + 'static {
     /// So many alerts fire, and so many more videos had to do without one of their own since the last call.
     fn looked(&self, active: usize, newly_suppressed: usize);
 
-    /// A call with so many alerts ended.
+    /// A call ended, and so many alerts so with it: none where one of several was refused, which are sent apart then.
     fn sent(&self, alertmanager: &str, result: Sent, alerts: usize);
 }
 
@@ -54,7 +54,7 @@ pub trait Observer: Send + Sync + 'static {
 pub enum Sent {
     /// They were taken.
     Ok,
-    /// At least one of them was refused for good; those that are right are taken all the same.
+    /// It was refused for good.
     Rejected,
     /// None of them is known to be taken: they are sent again.
     Failed,

@@ -274,29 +274,38 @@ impl Peer {
     }
 
     async fn tell(&mut self, round: &Round) {
-        let mut due = self.outbox.due(round, self.source.now());
-        while !due.is_empty() {
-            let rest = due.split_off(due.len().min(BATCH));
-            let batch = std::mem::replace(&mut due, rest);
+        let due = self.outbox.due(round, self.source.now());
+        let (alone, together): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|posting| posting.alone);
+        for batch in together.chunks(BATCH).chain(alone.chunks(1)) {
+            let batch = batch.to_vec();
             let outcome = self.client.post(&batch).await;
-            let sent = match &outcome {
-                Ok(()) => Sent::Ok,
-                Err(Error::Rejected { .. }) => Sent::Rejected,
-                Err(_) => Sent::Failed,
+            let (sent, alerts) = match &outcome {
+                Ok(()) => (Sent::Ok, batch.len()),
+                // Which ones are refused shows when each is told by itself.
+                Err(Error::Rejected { .. }) if batch.len() > 1 => (Sent::Rejected, 0),
+                Err(Error::Rejected { .. }) => (Sent::Rejected, 1),
+                Err(_) => (Sent::Failed, batch.len()),
             };
-            self.observer.sent(&self.name, sent, batch.len());
-            self.note(outcome.as_ref().err());
-            if sent == Sent::Failed {
-                if outcome.as_ref().is_err_and(Error::leaves_open) {
+            self.observer.sent(&self.name, sent, alerts);
+            match sent {
+                Sent::Ok => self.outbox.taken(batch, self.source.now()),
+                Sent::Rejected => self.outbox.refused(batch, self.source.now()),
+                Sent::Failed if outcome.as_ref().is_err_and(Error::leaves_open) => {
                     self.outbox.perhaps_taken(batch);
                 }
+                Sent::Failed => {}
+            }
+            // A call that passes is no end of the trouble while others are refused.
+            if outcome.is_err() || !self.outbox.has_refused() {
+                self.note(outcome.as_ref().err());
+            }
+            if sent == Sent::Failed {
                 self.not_before = Some(Instant::now() + self.backoff.next_delay());
                 return;
             }
             self.backoff.reset();
             self.not_before = None;
-            // What was rejected would be rejected again, and what is right among it is stored.
-            self.outbox.taken(batch, self.source.now());
         }
     }
 

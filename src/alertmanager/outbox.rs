@@ -34,6 +34,9 @@ pub struct Posting {
     /// Whether it is over.
     #[serde(skip)]
     pub resolved: bool,
+    /// Whether it needs a call of its own, so that a refusal is about it alone.
+    #[serde(skip)]
+    pub alone: bool,
     /// The alert.
     #[serde(flatten)]
     pub alert: Arc<Alert>,
@@ -58,6 +61,8 @@ struct Told {
     ends_at: UnixMillis,
     /// Its end, once that was taken.
     over: Option<UnixMillis>,
+    /// Whether the call that it was in last was refused.
+    refused: bool,
 }
 
 /// The form in which Alertmanager reads times.
@@ -99,6 +104,7 @@ impl Outbox {
             .map(|(key, alert)| Posting {
                 key: key.clone(),
                 resolved: false,
+                alone: self.told.get(key).is_some_and(|told| told.refused),
                 alert: Arc::clone(alert),
                 ends_at,
             });
@@ -113,6 +119,7 @@ impl Outbox {
         let resolved = over.map(|(key, told)| Posting {
             key: key.clone(),
             resolved: true,
+            alone: told.refused,
             // The same each time: another end would be news.
             ends_at: told
                 .over
@@ -131,6 +138,7 @@ impl Outbox {
                 alert: posting.alert,
                 at: Some(now),
                 ends_at: posting.ends_at,
+                refused: false,
             };
             self.told.insert(posting.key, told);
         }
@@ -149,18 +157,51 @@ impl Outbox {
                 alert: posting.alert,
                 at: None,
                 ends_at,
+                refused: before.is_some_and(|told| told.refused),
             };
             self.told.insert(posting.key, told);
         }
+    }
+
+    /// At least one of these is refused for good, and those that are right are taken. If there are several, each is told over
+    /// by itself; a single one would be refused again, and is left until its next turn.
+    pub fn refused(&mut self, mut postings: Vec<Posting>, now: UnixMillis) {
+        if postings.len() > 1 {
+            let keys: Vec<Key> = postings.iter().map(|posting| posting.key.clone()).collect();
+            self.perhaps_taken(postings);
+            for key in keys {
+                if let Some(told) = self.told.get_mut(&key) {
+                    told.refused = true;
+                }
+            }
+        } else if let Some(posting) = postings.pop() {
+            let before = self.told.remove(&posting.key);
+            if !posting.resolved {
+                let told = Told {
+                    alert: posting.alert,
+                    at: Some(now),
+                    ends_at: before.map_or(now, |told| told.ends_at),
+                    over: None,
+                    refused: true,
+                };
+                self.told.insert(posting.key, told);
+            }
+        }
+    }
+
+    /// Whether anything is refused as long as it fires.
+    pub fn has_refused(&self) -> bool {
+        self.told.values().any(|told| told.refused)
     }
 
     /// Forgets what ended by itself or long ago. Where too much is left that does not fire, the oldest of it goes too, and
     /// first that whose end was taken.
     fn forget(&mut self, round: &Round, now: UnixMillis) {
         let after = AFTER.max(self.resend.saturating_mul(LIFE));
-        self.told.retain(|_, told| match told.over {
+        self.told.retain(|key, told| match told.over {
             Some(end) => now.since(end) < after,
-            None => told.ends_at > now,
+            // What is refused as long as it fires was perhaps never believed.
+            None => told.ends_at > now || (told.refused && round.firing.contains_key(key)),
         });
         let past = self
             .told

@@ -583,6 +583,57 @@ async fn one_that_forgot_an_end_is_told_again() {
     alerting.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_alert_that_is_refused_is_counted_alone_and_told_of_once() {
+    let (log, clocked) = (Log::default(), Clocked::new());
+    let _open = log.open();
+    let [well, strict] = [(); 2].map(|()| clocked.receiver((Ipv4Addr::LOCALHOST, 0)));
+    strict.answer(Answer::Refusing("v2"));
+    let config = AlertmanagerConfig {
+        resend: minutes(1),
+        ..config(&[well.address, strict.address])
+    };
+    clocked.stalled([1, 2, 3]);
+    let alerting = clocked.start(config, Arc::default()).await;
+    let all = [fires(1), fires(2), fires(3)];
+    clocked.go_on(minutes(20), &well, &all).await;
+    // How many alerts were in each call that was refused, and in each other one.
+    let calls = |status: u16| {
+        let requests = strict.requests().into_iter();
+        let fit = requests.filter(
+            |request| matches!(request.answer, Answer::Status(answered, _) if answered == status),
+        );
+        fit.map(|request| request.body.as_array().unwrap().len())
+            .collect::<Vec<_>>()
+    };
+    let refused = calls(400);
+    let (first, alone) = refused.split_first().unwrap();
+    assert_eq!(*first, 3, "the first call has all of them");
+    assert!(alone.iter().all(|alerts| *alerts == 1), "{alone:?}");
+    assert!((18..=21).contains(&alone.len()), "{alone:?}");
+    let count = |result| clocked.desk.count(strict.address, result);
+    let counts = || [count(Sent::Rejected), count(Sent::Ok)];
+    let sums = || [calls(400).len() - 1, calls(200).into_iter().sum()];
+    settle(|| counts() == sums(), || format!("{:?}", counts())).await;
+    assert_eq!(count(Sent::Failed), 0);
+    let said = || log.of(&strict.address.to_string());
+    assert_eq!(said(), ["rejected"]);
+
+    clocked.stalled([1, 3]);
+    clocked
+        .go_on(minutes(22), &well, &[fires(1), fires(3)])
+        .await;
+    assert_eq!(said(), ["rejected", "Alerts are taken again."]);
+    let about = |video: &str| {
+        let requests = strict.requests().into_iter();
+        requests
+            .filter(|request| request.body.to_string().contains(video))
+            .count()
+    };
+    assert_eq!(about("v2"), refused.len(), "no end of what is not stored");
+    alerting.stop().await;
+}
+
 /// How many alerts were taken with the first of its requests.
 fn before_taken(receiver: &Receiver, requests: usize) -> usize {
     let alerts = |body: &Value| body.as_array().map_or(0, Vec::len);

@@ -19,6 +19,8 @@ use super::authority::Pair;
 pub(crate) enum Answer {
     /// With this status and text.
     Status(u16, &'static str),
+    /// With 400 where an alert about this video is among them, and else with 200.
+    Refusing(&'static str),
     /// Not at all.
     Silence,
     /// Not at all, though what came is stored.
@@ -55,12 +57,18 @@ struct State {
     requests: Vec<Request>,
 }
 
+/// Whether an alert about this video is among them.
+fn is_about(alerts: &Value, video: &str) -> bool {
+    let mut alerts = alerts.as_array().into_iter().flatten();
+    alerts.any(|alert| alert["labels"]["video_id"] == video)
+}
+
 impl Answer {
     /// Whether what it answers is stored.
     pub(crate) const fn is_taken(&self) -> bool {
         match self {
             Self::Status(status, _) => matches!(status, 200 | 400),
-            Self::Silence => false,
+            Self::Silence | Self::Refusing(_) => false,
             Self::TakenThenSilence | Self::TakenThenGone | Self::TakenThen(_) => true,
         }
     }
@@ -167,12 +175,17 @@ impl Receiver {
         reader.read_exact(&mut body)?;
         let answer = {
             let mut state = self.state.lock().unwrap();
-            let answer = state.answer.clone();
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            let answer = match state.answer {
+                Answer::Refusing(video) if is_about(&body, video) => Answer::Status(400, "bad"),
+                Answer::Refusing(_) => Answer::Status(200, ""),
+                ref answer => answer.clone(),
+            };
             let at = (state.now)().0 / 1000;
             state.requests.push(Request {
                 first_line: first_line.trim().to_owned(),
                 authorization,
-                body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+                body,
                 at,
                 answer: answer.clone(),
             });
@@ -183,7 +196,7 @@ impl Receiver {
                 // Until the client has enough of it.
                 return stream.read_exact(&mut [0]);
             }
-            Answer::TakenThenGone => return Ok(()),
+            Answer::TakenThenGone | Answer::Refusing(_) => return Ok(()),
             Answer::TakenThen(status) => (status, ""),
             Answer::Status(status, text) => (status, text),
         };

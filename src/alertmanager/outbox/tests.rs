@@ -238,6 +238,68 @@ fn one_that_says_nothing_while_videos_come_and_go_takes_bounded_memory() {
 }
 
 #[test]
+fn a_refused_call_is_told_over_one_by_one_and_a_refused_alert_at_its_next_turn() {
+    let mut outbox = Outbox::new(RESEND);
+    let alone = |due: &[Posting]| due.iter().map(|posting| posting.alone).collect::<Vec<_>>();
+    let due = outbox.due(&round([1, 2]), at(0));
+    assert_eq!(alone(&due), [false, false]);
+    outbox.refused(due, at(0));
+    let mut due = outbox.due(&round([1, 2]), at(5));
+    assert_eq!(alone(&due), [true, true]);
+    outbox.taken(vec![due.remove(0)], at(5));
+    outbox.refused(due, at(5));
+    assert!(outbox.has_refused());
+    assert_eq!(outbox.due(&round([1, 2]), at(64)), []);
+    let due = outbox.due(&round([1, 2]), at(65));
+    assert_eq!(alone(&due), [false, true]);
+    outbox.taken(due, at(65));
+    assert!(!outbox.has_refused());
+}
+
+#[test]
+fn of_what_was_refused_by_itself_no_end_is_told_unless_it_was_taken_before() {
+    for (was_taken, expected) in [(false, vec![]), (true, vec![true])] {
+        let mut outbox = Outbox::new(RESEND);
+        if was_taken {
+            told(&mut outbox, &round([1]), 0);
+        }
+        let due = outbox.due(&round([1]), at(60));
+        outbox.refused(due, at(60));
+        let due = outbox.due(&round([]), at(65));
+        let resolved: Vec<_> = due.iter().map(|posting| posting.resolved).collect();
+        assert_eq!(resolved, expected, "{was_taken}");
+        // An end that is refused would be refused again.
+        outbox.refused(due, at(65));
+        assert_eq!(outbox.due(&round([]), at(200)), []);
+        assert!(!outbox.has_refused());
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_silences_nothing() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 1_000);
+    assert_eq!(told(&mut outbox, &round([1]), 0), [false]);
+    assert_eq!(told(&mut outbox, &round([1]), 59), NOTHING);
+    assert_eq!(told(&mut outbox, &round([1]), 60), [false]);
+    assert_eq!(told(&mut outbox, &round([]), 65), [true]);
+    let due = outbox.due(&round([]), at(20));
+    assert!(due[0].ends_at < at(20), "an end lies in the past");
+}
+
+#[test]
+fn another_start_is_told_at_once() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    let mut again = round([1]);
+    for alert in again.firing.values_mut() {
+        Arc::make_mut(alert).starts_at = at(-1);
+    }
+    assert_eq!(told(&mut outbox, &again, 5), [false]);
+    assert_eq!(told(&mut outbox, &again, 10), NOTHING);
+}
+
+#[test]
 fn loss_of_sight_neither_repeats_nor_ends_an_alert() {
     let mut outbox = Outbox::new(RESEND);
     told(&mut outbox, &round([1]), 0);
