@@ -45,7 +45,7 @@ pub trait Observer: Send + Sync + 'static {
     /// So many alerts fire, and so many more videos had to do without one of their own since the last call.
     fn looked(&self, active: usize, newly_suppressed: usize);
 
-    /// A call with so many alerts ended.
+    /// A call ended, and so many alerts so with it: none where one of several was refused, which are sent apart then.
     fn sent(&self, alertmanager: &str, result: Sent, alerts: usize);
 }
 
@@ -54,7 +54,7 @@ pub trait Observer: Send + Sync + 'static {
 pub enum Sent {
     /// They were taken.
     Ok,
-    /// At least one of them was refused for good; those that are right are taken all the same.
+    /// It was refused for good.
     Rejected,
     /// None of them is known to be taken: they are sent again.
     Failed,
@@ -71,6 +71,8 @@ pub struct Alerting {
 
 struct Running {
     config: AlertmanagerConfig,
+    /// Outlives a config, so that another one neither counts anybody anew nor takes an alert from him.
+    book: Arc<Mutex<Book>>,
     cancelled: CancellationToken,
     tracker: TaskTracker,
 }
@@ -118,16 +120,17 @@ impl Alerting {
         if running.as_ref().map(|running| &running.config) == config.as_ref() {
             return;
         }
-        if let Some(before) = running.take() {
+        let book = running.take().map_or_else(Arc::default, |before| {
             before.cancelled.cancel();
-        }
+            before.book
+        });
         let names: Vec<Arc<str>> = config
             .iter()
             .flat_map(|config| &config.urls)
             .map(targets::name)
             .collect();
         self.observer.configured(&names);
-        *running = config.map(|config| self.start(config));
+        *running = config.map(|config| self.start(config, book));
     }
 
     /// Ends all calls. Alerts are not resolved: what is wrong stays wrong while nobody looks.
@@ -144,7 +147,7 @@ impl Alerting {
         }
     }
 
-    fn start(&self, config: AlertmanagerConfig) -> Running {
+    fn start(&self, config: AlertmanagerConfig, book: Arc<Mutex<Book>>) -> Running {
         let (cancelled, tracker) = (CancellationToken::new(), TaskTracker::new());
         let (rounds, published) = watch::channel(Arc::new(Round::default()));
         for url in &config.urls {
@@ -160,10 +163,19 @@ impl Alerting {
             tracker.spawn(target.run(published.clone(), cancelled.clone(), tracker.clone()));
         }
         let (source, observer) = (Arc::clone(&self.source), Arc::clone(&self.observer));
-        let book = Book::new(Stamp::from(&config));
-        tracker.spawn(look(source, observer, book, rounds, cancelled.clone()));
+        book.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .stamp(Stamp::from(&config));
+        tracker.spawn(look(
+            source,
+            observer,
+            Arc::clone(&book),
+            rounds,
+            cancelled.clone(),
+        ));
         Running {
             config,
+            book,
             cancelled,
             tracker,
         }
@@ -174,7 +186,7 @@ impl Alerting {
 async fn look(
     source: Arc<dyn Source>,
     observer: Arc<dyn Observer>,
-    mut book: Book,
+    book: Arc<Mutex<Book>>,
     rounds: watch::Sender<Arc<Round>>,
     cancelled: CancellationToken,
 ) {
@@ -186,7 +198,11 @@ async fn look(
             _ = looks.tick() => {}
         }
         let now = source.now();
-        let (round, newly_suppressed) = book.look(source.troubles(now), now);
+        let troubles = source.troubles(now);
+        let (round, newly_suppressed) = book
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .look(troubles, now);
         observer.looked(round.firing.len(), newly_suppressed);
         rounds.send_replace(Arc::new(round));
     }

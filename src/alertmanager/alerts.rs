@@ -197,6 +197,11 @@ impl Book {
         }
     }
 
+    /// All alerts will have what `stamp` says.
+    pub fn stamp(&mut self, stamp: Stamp) {
+        self.stamp = stamp;
+    }
+
     /// The alerts that follow from `troubles`, and how many more videos do without one of their own than before.
     ///
     /// Those that got into trouble first have one. Nobody comes later and gets before them, so that who has an alert keeps it,

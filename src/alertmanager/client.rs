@@ -51,8 +51,13 @@ pub enum Error {
     #[error("no answer within {} s; look at its load and at the network", TIMEOUT.as_secs())]
     Timeout,
     /// No connection, or one that broke.
-    #[error("cannot talk to it: {0}; check the URL, the network and the certificates")]
-    Connection(String),
+    #[error("cannot talk to it: {said}; check the URL, the network and the certificates")]
+    Connection {
+        /// What is wrong.
+        said: String,
+        /// Whether there was one.
+        was_open: bool,
+    },
     /// The credentials were refused.
     #[error("it answered {0}; check user and password, or the token")]
     Unauthorized(StatusCode),
@@ -109,15 +114,30 @@ impl Error {
             Self::Secret(_) => "secret",
             Self::Certificates(_) | Self::File { .. } => "certificates",
             Self::Timeout => "timeout",
-            Self::Connection(_) => "connection",
+            Self::Connection { .. } => "connection",
             Self::Unauthorized(_) => "unauthorized",
             Self::Rejected { .. } => "rejected",
             Self::Status { .. } => "status",
         }
     }
 
+    /// Whether the alerts may have been taken all the same: whoever stands before an Alertmanager may lose its answer.
+    fn leaves_open(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Connection { was_open, .. } => *was_open,
+            Self::Status { status, .. } => status.is_server_error(),
+            Self::Secret(_)
+            | Self::Certificates(_)
+            | Self::File { .. }
+            | Self::Unauthorized(_)
+            | Self::Rejected { .. } => false,
+        }
+    }
+
     fn of(error: &reqwest::Error) -> Self {
-        if error.is_timeout() {
+        let was_open = !error.is_connect();
+        if error.is_timeout() && was_open {
             return Self::Timeout;
         }
         // The outer ones tell only that something went wrong.
@@ -125,7 +145,10 @@ impl Error {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        Self::Connection(cause.to_string())
+        Self::Connection {
+            said: cause.to_string(),
+            was_open,
+        }
     }
 }
 
@@ -251,26 +274,38 @@ impl Peer {
     }
 
     async fn tell(&mut self, round: &Round) {
-        let mut due = self.outbox.due(round, self.source.now());
-        while !due.is_empty() {
-            let rest = due.split_off(due.len().min(BATCH));
-            let batch = std::mem::replace(&mut due, rest);
+        let due = self.outbox.due(round, self.source.now());
+        let (alone, together): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|posting| posting.alone);
+        for batch in together.chunks(BATCH).chain(alone.chunks(1)) {
+            let batch = batch.to_vec();
             let outcome = self.client.post(&batch).await;
-            let sent = match &outcome {
-                Ok(()) => Sent::Ok,
-                Err(Error::Rejected { .. }) => Sent::Rejected,
-                Err(_) => Sent::Failed,
+            let (sent, alerts) = match &outcome {
+                Ok(()) => (Sent::Ok, batch.len()),
+                // Which ones are refused shows when each is told by itself.
+                Err(Error::Rejected { .. }) if batch.len() > 1 => (Sent::Rejected, 0),
+                Err(Error::Rejected { .. }) => (Sent::Rejected, 1),
+                Err(_) => (Sent::Failed, batch.len()),
             };
-            self.observer.sent(&self.name, sent, batch.len());
-            self.note(outcome.as_ref().err());
+            self.observer.sent(&self.name, sent, alerts);
+            match sent {
+                Sent::Ok => self.outbox.taken(batch, self.source.now()),
+                Sent::Rejected => self.outbox.refused(batch, self.source.now()),
+                Sent::Failed if outcome.as_ref().is_err_and(Error::leaves_open) => {
+                    self.outbox.perhaps_taken(batch);
+                }
+                Sent::Failed => {}
+            }
+            // A call that passes is no end of the trouble while others are refused.
+            if outcome.is_err() || !self.outbox.has_refused() {
+                self.note(outcome.as_ref().err());
+            }
             if sent == Sent::Failed {
                 self.not_before = Some(Instant::now() + self.backoff.next_delay());
                 return;
             }
             self.backoff.reset();
             self.not_before = None;
-            // What was rejected would be rejected again, and what is right among it is stored.
-            self.outbox.taken(batch, self.source.now());
         }
     }
 

@@ -1,8 +1,9 @@
 //! What one Alertmanager has to be told. Sans-I/O.
 //!
 //! Alertmanager forgets: what fires is sent again and again, with an end that lies a few sendings ahead. What is over is
-//! told with an end in the past until it is taken, but only to whom it was told that it fires: a resolve out of nothing is
-//! notified too. What lapses, because too little is known of it to say more, is told of no more.
+//! told with an end in the past until it is taken, but only to whom it was told that it fires, or may have been: a resolve out
+//! of nothing can be notified too. It is told again for a while after that, since an Alertmanager that restarts before it notified
+//! the end has forgotten it. What lapses, because too little is known of it to say more, is told of no more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,11 @@ use crate::clock::UnixMillis;
 pub const LIFE: u32 = 3;
 /// A resolve that lies ahead by Alertmanager's clock resolves nothing: it is dated back by more than clocks differ.
 const BACKDATED: Duration = Duration::from_secs(5);
+/// The end of an alert is told again for so long, and for as long as the alert would have lived.
+const AFTER: Duration = Duration::from_mins(15);
+/// So many alerts that do not fire are remembered. Videos come and go while an Alertmanager is silent: those over them end
+/// by themselves.
+const PAST: usize = 1_024;
 
 /// One alert of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +34,9 @@ pub struct Posting {
     /// Whether it is over.
     #[serde(skip)]
     pub resolved: bool,
+    /// Whether it needs a call of its own, so that a refusal is about it alone.
+    #[serde(skip)]
+    pub alone: bool,
     /// The alert.
     #[serde(flatten)]
     pub alert: Arc<Alert>,
@@ -36,7 +45,7 @@ pub struct Posting {
     pub ends_at: UnixMillis,
 }
 
-/// What an Alertmanager was told and has taken.
+/// What an Alertmanager was told and has taken, or may have taken.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     resend: Duration,
@@ -46,8 +55,14 @@ pub struct Outbox {
 #[derive(Clone, Debug)]
 struct Told {
     alert: Arc<Alert>,
-    at: UnixMillis,
+    /// When it was told last; none where that has to be done over at once.
+    at: Option<UnixMillis>,
+    /// Until when Alertmanager may believe that it fires.
     ends_at: UnixMillis,
+    /// Its end, once that was taken.
+    over: Option<UnixMillis>,
+    /// Whether the call that it was in last was refused.
+    refused: bool,
 }
 
 /// The form in which Alertmanager reads times.
@@ -72,13 +87,12 @@ impl Outbox {
 
     /// What is to be told now.
     pub fn due(&mut self, round: &Round, now: UnixMillis) -> Vec<Posting> {
-        // These ended by themselves.
-        self.told.retain(|_, told| told.ends_at > now);
+        self.forget(round, now);
         let ends_at = now.plus(self.resend.saturating_mul(LIFE));
         let is_due = |key: &Key, alert: &Arc<Alert>| {
             self.told.get(key).is_none_or(|told| {
-                now.since(told.at) >= self.resend
-                    || told.at > now
+                told.is_due(self.resend, now)
+                    || told.over.is_some()
                     || told.alert.starts_at != alert.starts_at
                     || told.alert.lapses_at != alert.lapses_at
             })
@@ -90,17 +104,27 @@ impl Outbox {
             .map(|(key, alert)| Posting {
                 key: key.clone(),
                 resolved: false,
+                alone: self.told.get(key).is_some_and(|told| told.refused),
                 alert: Arc::clone(alert),
                 ends_at,
             });
         let over = self.told.iter().filter(|(key, told)| {
             let lapsed = told.alert.lapses_at.is_some_and(|at| at <= now);
-            round.is_over(key) && !lapsed
+            match told.over {
+                Some(_) => told.is_due(self.resend, now) && !round.firing.contains_key(key),
+                None => round.is_over(key) && !lapsed,
+            }
         });
+        let past = now.minus(BACKDATED);
         let resolved = over.map(|(key, told)| Posting {
             key: key.clone(),
             resolved: true,
-            ends_at: now.minus(BACKDATED).max(told.alert.starts_at),
+            alone: told.refused,
+            // The same each time: another end would be news.
+            ends_at: told
+                .over
+                .map_or(past, |end| end.min(past))
+                .max(told.alert.starts_at),
             alert: Arc::clone(&told.alert),
         });
         resolved.chain(firing).collect()
@@ -109,17 +133,96 @@ impl Outbox {
     /// Alertmanager has taken these, which it was told at `now`.
     pub fn taken(&mut self, postings: Vec<Posting>, now: UnixMillis) {
         for posting in postings {
-            if posting.resolved {
-                self.told.remove(&posting.key);
-            } else {
+            let told = Told {
+                over: posting.resolved.then_some(posting.ends_at),
+                alert: posting.alert,
+                at: Some(now),
+                ends_at: posting.ends_at,
+                refused: false,
+            };
+            self.told.insert(posting.key, told);
+        }
+    }
+
+    /// Alertmanager was told these and did not say whether it took them: what it took has to be told of its end, and what it
+    /// took the end of has to be told that it fires.
+    pub fn perhaps_taken(&mut self, postings: Vec<Posting>) {
+        for posting in postings {
+            let before = self.told.get(&posting.key);
+            let ends_at = before.map_or(posting.ends_at, |told| told.ends_at.max(posting.ends_at));
+            let told = Told {
+                over: before
+                    .and_then(|told| told.over)
+                    .filter(|_| posting.resolved),
+                alert: posting.alert,
+                at: None,
+                ends_at,
+                refused: before.is_some_and(|told| told.refused),
+            };
+            self.told.insert(posting.key, told);
+        }
+    }
+
+    /// At least one of these is refused for good, and those that are right are taken. If there are several, each is told over
+    /// by itself; a single one would be refused again, and is left until its next turn.
+    pub fn refused(&mut self, mut postings: Vec<Posting>, now: UnixMillis) {
+        if postings.len() > 1 {
+            let keys: Vec<Key> = postings.iter().map(|posting| posting.key.clone()).collect();
+            self.perhaps_taken(postings);
+            for key in keys {
+                if let Some(told) = self.told.get_mut(&key) {
+                    told.refused = true;
+                }
+            }
+        } else if let Some(posting) = postings.pop() {
+            let before = self.told.remove(&posting.key);
+            if !posting.resolved {
                 let told = Told {
                     alert: posting.alert,
-                    at: now,
-                    ends_at: posting.ends_at,
+                    at: Some(now),
+                    ends_at: before.map_or(now, |told| told.ends_at),
+                    over: None,
+                    refused: true,
                 };
                 self.told.insert(posting.key, told);
             }
         }
+    }
+
+    /// Whether anything is refused as long as it fires.
+    pub fn has_refused(&self) -> bool {
+        self.told.values().any(|told| told.refused)
+    }
+
+    /// Forgets what ended by itself or long ago. Where too much is left that does not fire, the oldest of it goes too, and
+    /// first that whose end was taken.
+    fn forget(&mut self, round: &Round, now: UnixMillis) {
+        let after = AFTER.max(self.resend.saturating_mul(LIFE));
+        self.told.retain(|key, told| match told.over {
+            Some(end) => now.since(end) < after,
+            // What is refused as long as it fires was perhaps never believed.
+            None => told.ends_at > now || (told.refused && round.firing.contains_key(key)),
+        });
+        let past = self
+            .told
+            .iter()
+            .filter(|(key, _)| !round.firing.contains_key(key));
+        let mut past: Vec<_> = past
+            .map(|(key, told)| (told.over.is_none(), told.ends_at, key.clone()))
+            .collect();
+        past.sort_unstable();
+        for (.., key) in past.iter().take(past.len().saturating_sub(PAST)) {
+            self.told.remove(key);
+        }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn is_due(&self, resend: Duration, now: UnixMillis) -> bool {
+        // A time that lies ahead was told before the clock was set back.
+        self.at.is_none_or(|at| now.since(at) >= resend || at > now)
     }
 }
 

@@ -163,9 +163,9 @@ impl Clocked {
         let (receivers, calls) = (self.receivers.lock().unwrap(), self.calls.lock().unwrap());
         let held = receivers.iter().map(|receiver| {
             let requests = receiver.requests();
-            let is_silenced = requests
-                .last()
-                .is_some_and(|last| last.answer == Answer::Silence);
+            let is_silenced = requests.last().is_some_and(|last| {
+                matches!(last.answer, Answer::Silence | Answer::TakenThenSilence)
+            });
             let ended = calls.get(&receiver.address.to_string()).copied();
             if is_silenced {
                 requests.len().saturating_sub(ended.unwrap_or(0))
@@ -232,7 +232,7 @@ async fn settle(condition: impl Fn() -> bool, describe: impl Fn() -> String) {
 fn believed(receiver: &Receiver, now: UnixMillis) -> BTreeSet<String> {
     let mut ends = BTreeMap::new();
     for request in receiver.requests() {
-        if !matches!(request.answer, Answer::Status(200 | 400, _)) {
+        if !request.answer.is_taken() {
             continue;
         }
         for alert in request.body.as_array().unwrap() {
@@ -530,7 +530,7 @@ async fn one_that_is_dead_for_an_hour_holds_up_nobody_and_is_told_the_truth_in_o
     let before = dead.requests().len();
     dead.answer(Answer::Silence);
     clocked
-        .go_on(minutes(30), &live, &firing(&[lapses, over, lasts]))
+        .go_on(minutes(30), &live, &firing(&[over, lasts]))
         .await;
     clocked.go_on(minutes(35), &live, &firing(&[lasts])).await;
     clocked
@@ -554,14 +554,136 @@ async fn one_that_is_dead_for_an_hour_holds_up_nobody_and_is_told_the_truth_in_o
         .await;
     let told = |requests: usize| dead.taken().split_off(requests);
     let at_once = told(before_taken(&dead, before));
-    assert_eq!(at_once, [ends(over), fires(lasts), fires(begins)]);
+    // Silence tells nobody that it did not take what passed.
+    let expected = [ends(over), ends(passes), fires(lasts), fires(begins)];
+    assert_eq!(at_once, expected);
     assert_eq!(dead.requests().len(), before + hour + 1, "one call");
 
     clocked.go_on(minutes(150), &live, &truth).await;
     let afterwards: BTreeSet<String> = told(before_taken(&dead, before + hour + 1))
         .into_iter()
         .collect();
-    assert_eq!(afterwards, truth.into_iter().collect());
+    let ends = [ends(over), ends(passes)];
+    assert_eq!(afterwards, truth.into_iter().chain(ends).collect());
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_without_an_answer_ends_for_whoever_stored_it() {
+    let clocked = Clocked::new();
+    let lossy = [
+        Answer::TakenThenSilence,
+        Answer::TakenThenGone,
+        Answer::TakenThen(504),
+    ];
+    let lossy = lossy.map(|answer| {
+        let receiver = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+        receiver.answer(answer);
+        receiver
+    });
+    let well = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+    let all = lossy.iter().chain([&well]);
+    let config = AlertmanagerConfig {
+        resend: minutes(10),
+        ..config(&all.map(|receiver| receiver.address).collect::<Vec<_>>())
+    };
+    clocked.stalled([1]);
+    let alerting = clocked.start(config, Arc::default()).await;
+    // The first call of each is over.
+    clocked
+        .go_on(Duration::from_secs(15), &well, &[fires(1)])
+        .await;
+    for receiver in &lossy {
+        assert!(clocked.failed(receiver) > 0, "{}", receiver.address);
+        clocked.is_informed(receiver, &[fires(1)].into()).await;
+        receiver.answer(Answer::Status(200, ""));
+    }
+    // Each is called again after a minute at most, and would believe it for half an hour.
+    clocked.stalled([]);
+    clocked.go_on(minutes(2), &well, &[]).await;
+    for receiver in &lossy {
+        assert!(receiver.taken().contains(&ends(1)), "{}", receiver.address);
+        clocked.is_informed(receiver, &BTreeSet::new()).await;
+    }
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_forgot_an_end_is_told_again() {
+    let clocked = Clocked::new();
+    let [well, restarts] = [(); 2].map(|()| clocked.receiver((Ipv4Addr::LOCALHOST, 0)));
+    let addresses = [well.address, restarts.address];
+    clocked.stalled([1]);
+    let config = AlertmanagerConfig {
+        resend: minutes(1),
+        ..config(&addresses)
+    };
+    let alerting = clocked.start(config, Arc::default()).await;
+    clocked.go_on(minutes(2), &well, &[fires(1)]).await;
+    clocked.stalled([]);
+    clocked.go_on(minutes(3), &well, &[]).await;
+    assert!(restarts.taken().contains(&ends(1)));
+    // It was down for less than a call, so that nothing of it is to be seen.
+    let before = restarts.taken().len();
+    clocked.go_on(minutes(5), &well, &[]).await;
+    let since = restarts.taken().split_off(before);
+    assert!(since.contains(&ends(1)), "{since:?}");
+
+    clocked.go_on(minutes(18), &well, &[]).await;
+    let calls = restarts.requests().len();
+    clocked.go_on(minutes(40), &well, &[]).await;
+    assert_eq!(restarts.requests().len(), calls, "it has an end");
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_alert_that_is_refused_is_counted_alone_and_told_of_once() {
+    let (log, clocked) = (Log::default(), Clocked::new());
+    let _open = log.open();
+    let [well, strict] = [(); 2].map(|()| clocked.receiver((Ipv4Addr::LOCALHOST, 0)));
+    strict.answer(Answer::Refusing("v2"));
+    let config = AlertmanagerConfig {
+        resend: minutes(1),
+        ..config(&[well.address, strict.address])
+    };
+    clocked.stalled([1, 2, 3]);
+    let alerting = clocked.start(config, Arc::default()).await;
+    let all = [fires(1), fires(2), fires(3)];
+    clocked.go_on(minutes(20), &well, &all).await;
+    // How many alerts were in each call that was refused, and in each other one.
+    let calls = |status: u16| {
+        let requests = strict.requests().into_iter();
+        let fit = requests.filter(
+            |request| matches!(request.answer, Answer::Status(answered, _) if answered == status),
+        );
+        fit.map(|request| request.body.as_array().unwrap().len())
+            .collect::<Vec<_>>()
+    };
+    let refused = calls(400);
+    let (first, alone) = refused.split_first().unwrap();
+    assert_eq!(*first, 3, "the first call has all of them");
+    assert!(alone.iter().all(|alerts| *alerts == 1), "{alone:?}");
+    assert!((18..=21).contains(&alone.len()), "{alone:?}");
+    let count = |result| clocked.desk.count(strict.address, result);
+    let counts = || [count(Sent::Rejected), count(Sent::Ok)];
+    let sums = || [calls(400).len() - 1, calls(200).into_iter().sum()];
+    settle(|| counts() == sums(), || format!("{:?}", counts())).await;
+    assert_eq!(count(Sent::Failed), 0);
+    let said = || log.of(&strict.address.to_string());
+    assert_eq!(said(), ["rejected"]);
+
+    clocked.stalled([1, 3]);
+    clocked
+        .go_on(minutes(22), &well, &[fires(1), fires(3)])
+        .await;
+    assert_eq!(said(), ["rejected", "Alerts are taken again."]);
+    let about = |video: &str| {
+        let requests = strict.requests().into_iter();
+        requests
+            .filter(|request| request.body.to_string().contains(video))
+            .count()
+    };
+    assert_eq!(about("v2"), refused.len(), "no end of what is not stored");
     alerting.stop().await;
 }
 
@@ -633,14 +755,13 @@ async fn a_failure_is_told_for_an_hour_unless_a_good_run_ends_it() {
         .await;
     clocked.go_on(minutes(60), &receiver, &[]).await;
     clocked.go_on(minutes(70), &receiver, &[]).await;
-    let told = receiver.taken();
-    for alert in [hopeless, mended] {
+    let ends = |alert: &String| {
         let over = format!("-{alert}");
-        assert_eq!(
-            told.iter().filter(|told| **told == over).count(),
-            1,
-            "{told:?}"
-        );
-    }
+        let taken = receiver.taken();
+        taken.into_iter().filter(|told| *told == over).count()
+    };
+    // For a quarter of an hour, every ten seconds.
+    assert!((80..=91).contains(&ends(&mended)), "{}", ends(&mended));
+    assert!((55..=61).contains(&ends(&hopeless)), "{}", ends(&hopeless));
     alerting.stop().await;
 }

@@ -19,8 +19,16 @@ use super::authority::Pair;
 pub(crate) enum Answer {
     /// With this status and text.
     Status(u16, &'static str),
+    /// With 400 where an alert about this video is among them, and else with 200.
+    Refusing(&'static str),
     /// Not at all.
     Silence,
+    /// Not at all, though what came is stored.
+    TakenThenSilence,
+    /// By ending the connection, though what came is stored.
+    TakenThenGone,
+    /// With this status, though what came is stored: who stands before an Alertmanager lost its answer.
+    TakenThen(u16),
 }
 
 /// A request.
@@ -47,6 +55,23 @@ struct State {
     answer: Answer,
     tls: Option<Arc<ServerConfig>>,
     requests: Vec<Request>,
+}
+
+/// Whether an alert about this video is among them.
+fn is_about(alerts: &Value, video: &str) -> bool {
+    let mut alerts = alerts.as_array().into_iter().flatten();
+    alerts.any(|alert| alert["labels"]["video_id"] == video)
+}
+
+impl Answer {
+    /// Whether what it answers is stored.
+    pub(crate) const fn is_taken(&self) -> bool {
+        match self {
+            Self::Status(status, _) => matches!(status, 200 | 400),
+            Self::Silence | Self::Refusing(_) => false,
+            Self::TakenThenSilence | Self::TakenThenGone | Self::TakenThen(_) => true,
+        }
+    }
 }
 
 impl Receiver {
@@ -111,7 +136,7 @@ impl Receiver {
     pub(crate) fn taken(&self) -> Vec<String> {
         self.requests()
             .iter()
-            .filter(|request| matches!(request.answer, Answer::Status(200 | 400, _)))
+            .filter(|request| request.answer.is_taken())
             .flat_map(|request| {
                 let alerts = request.body.as_array().cloned().unwrap_or_default();
                 alerts.into_iter().map(|alert| (request.at, alert))
@@ -153,30 +178,36 @@ impl Receiver {
         reader.read_exact(&mut body)?;
         let answer = {
             let mut state = self.state.lock().unwrap();
-            let answer = state.answer.clone();
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            let answer = match state.answer {
+                Answer::Refusing(video) if is_about(&body, video) => Answer::Status(400, "bad"),
+                Answer::Refusing(_) => Answer::Status(200, ""),
+                ref answer => answer.clone(),
+            };
             let at = (state.now)().0 / 1000;
             state.requests.push(Request {
                 first_line: first_line.trim().to_owned(),
                 authorization,
-                body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+                body,
                 at,
                 answer: answer.clone(),
             });
             answer
         };
-        match answer {
-            Answer::Silence => {
+        let (status, text) = match answer {
+            Answer::Silence | Answer::TakenThenSilence => {
                 // Until the client has enough of it.
-                stream.read_exact(&mut [0])
+                return stream.read_exact(&mut [0]);
             }
-            Answer::Status(status, text) => {
-                let length = text.len();
-                write!(
-                    stream,
-                    "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
-                )?;
-                stream.flush()
-            }
-        }
+            Answer::TakenThenGone | Answer::Refusing(_) => return Ok(()),
+            Answer::TakenThen(status) => (status, ""),
+            Answer::Status(status, text) => (status, text),
+        };
+        let length = text.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
+        )?;
+        stream.flush()
     }
 }

@@ -47,13 +47,93 @@ fn told(outbox: &mut Outbox, round: &Round, secs: i64) -> Vec<bool> {
 }
 
 #[test]
-fn what_fires_is_told_again_and_its_end_is_told_once() {
+fn what_fires_is_told_again_and_so_is_its_end_for_a_quarter_of_an_hour() {
     let mut outbox = Outbox::new(RESEND);
     assert_eq!(told(&mut outbox, &round([1]), 0), [false]);
     assert_eq!(told(&mut outbox, &round([1]), 59), NOTHING);
     assert_eq!(told(&mut outbox, &round([1]), 60), [false]);
-    assert_eq!(told(&mut outbox, &round([]), 65), [true]);
-    assert_eq!(told(&mut outbox, &round([]), 70), NOTHING);
+    for minute in 0..15 {
+        let secs = 65 + 60 * minute;
+        let due = outbox.due(&round([]), at(secs));
+        assert_eq!(due.len(), 1, "{minute}");
+        assert!(due[0].resolved);
+        assert_eq!(due[0].ends_at, at(60), "another end would be news");
+        outbox.taken(due, at(secs));
+        assert_eq!(told(&mut outbox, &round([]), secs + 59), NOTHING);
+    }
+    assert_eq!(told(&mut outbox, &round([]), 65 + 60 * 15), NOTHING);
+    assert!(outbox.told.is_empty());
+}
+
+#[test]
+fn an_end_is_told_for_as_long_as_its_alert_would_have_lived() {
+    let hour = Duration::from_hours(1);
+    let mut outbox = Outbox::new(hour);
+    told(&mut outbox, &round([1]), 0);
+    for (hours, expected) in [(1, 1), (2, 1), (3, 1), (4, 0)] {
+        let told = told(&mut outbox, &round([]), 3_600 * hours);
+        assert_eq!(told.len(), expected, "{hours}");
+    }
+}
+
+#[test]
+fn what_fires_again_is_told_at_once_and_of_its_end_before_nothing_more() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    assert_eq!(told(&mut outbox, &round([]), 5), [true]);
+    // There is no connection.
+    for secs in [10, 70] {
+        let due = outbox.due(&round([1]), at(secs));
+        assert_eq!(due.len(), 1);
+        assert!(!due[0].resolved);
+    }
+    assert_eq!(told(&mut outbox, &round([1]), 75), [false]);
+    assert_eq!(told(&mut outbox, &round([1]), 80), NOTHING);
+    assert_eq!(told(&mut outbox, &round([1]), 135), [false]);
+}
+
+#[test]
+fn an_end_is_told_again_by_whoever_lost_sight_since() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    told(&mut outbox, &round([]), 5);
+    assert_eq!(told(&mut outbox, &Round::default(), 65), [true]);
+}
+
+#[test]
+fn of_too_many_that_are_over_those_go_first_whose_end_was_taken() {
+    let mut outbox = Outbox::new(RESEND);
+    let many = |numbers: std::ops::Range<usize>| {
+        let mut round = round([1]);
+        let (_, alert) = round.firing.pop_first().unwrap();
+        round.firing = numbers
+            .map(|number| {
+                let media = MediaKey::of(&format!("video-{number}"));
+                let (queue, ailment) = ("q".into(), Ailment::Failed);
+                (
+                    Key::Video {
+                        queue,
+                        media,
+                        ailment,
+                    },
+                    Arc::clone(&alert),
+                )
+            })
+            .collect();
+        round
+    };
+    told(&mut outbox, &many(0..1), 0);
+    told(&mut outbox, &many(0..0), 5);
+    // These may have been taken before that.
+    let due = outbox.due(&many(1..PAST), at(6));
+    outbox.perhaps_taken(due);
+    assert_eq!(outbox.due(&many(0..0), at(7)).len(), PAST - 1);
+    assert_eq!(outbox.told.len(), PAST);
+    told(&mut outbox, &many(PAST..PAST + 1), 8);
+    let due = outbox.due(&many(0..0), at(100));
+    assert_eq!(due.len(), PAST);
+    let (first, _) = many(0..1).firing.pop_first().unwrap();
+    assert!(due.iter().all(|posting| posting.key != first));
 }
 
 #[test]
@@ -85,6 +165,141 @@ fn nobody_hears_of_the_end_of_what_he_was_not_told_or_what_ended_by_itself() {
 }
 
 #[test]
+fn the_end_of_what_may_have_been_taken_is_told_until_that_is_taken() {
+    let mut outbox = Outbox::new(RESEND);
+    let due = outbox.due(&round([1]), at(0));
+    outbox.perhaps_taken(due);
+    // It is told over at once, and may have been taken later than before.
+    let due = outbox.due(&round([1]), at(5));
+    assert!(!due[0].resolved);
+    outbox.perhaps_taken(due);
+    for secs in [10, 5 + 179] {
+        let due = outbox.due(&round([]), at(secs));
+        assert!(due[0].resolved);
+        outbox.perhaps_taken(due);
+    }
+    assert_eq!(outbox.due(&round([]), at(5 + 180)), []);
+
+    let due = outbox.due(&round([1]), at(200));
+    outbox.perhaps_taken(due);
+    assert_eq!(told(&mut outbox, &round([]), 205), [true]);
+    assert_eq!(told(&mut outbox, &round([]), 210), NOTHING);
+    // So is one that is told again.
+    let due = outbox.due(&round([]), at(265));
+    outbox.perhaps_taken(due);
+    assert_eq!(told(&mut outbox, &round([]), 270), [true]);
+    assert_eq!(told(&mut outbox, &round([]), 275), NOTHING);
+}
+
+#[test]
+fn what_fires_again_is_told_at_once_where_its_end_may_have_been_taken() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    let due = outbox.due(&round([]), at(5));
+    outbox.perhaps_taken(due);
+    assert_eq!(told(&mut outbox, &round([1]), 10), [false]);
+}
+
+#[test]
+fn what_may_have_been_taken_later_than_it_was_is_believed_for_longer() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    let due = outbox.due(&round([1]), at(60));
+    outbox.perhaps_taken(due);
+    assert_eq!(told(&mut outbox, &round([]), 60 + 179), [true]);
+}
+
+#[test]
+fn one_that_says_nothing_while_videos_come_and_go_takes_bounded_memory() {
+    let mut outbox = Outbox::new(Duration::from_hours(1));
+    let of = |number: u32| {
+        let mut round = round([1]);
+        let media = MediaKey::of(&format!("video-{number}"));
+        if let Some((mut key, alert)) = round.firing.pop_first() {
+            if let Key::Video { media: of, .. } = &mut key {
+                *of = media;
+            }
+            round.firing.insert(key, alert);
+        }
+        round
+    };
+    for number in 0..3_000_u32 {
+        let due = outbox.due(&of(number), at(i64::from(number)));
+        assert!(due.len() <= PAST + 1, "{}", due.len());
+        outbox.perhaps_taken(due);
+    }
+    let due = outbox.due(&round([]), at(3_000));
+    assert_eq!(due.len(), PAST);
+    // Those that end last are kept.
+    for number in [3_000 - 1, 3_000 - 1_024] {
+        let (key, _) = of(number).firing.pop_first().unwrap();
+        assert!(due.iter().any(|posting| posting.key == key), "{number}");
+    }
+}
+
+#[test]
+fn a_refused_call_is_told_over_one_by_one_and_a_refused_alert_at_its_next_turn() {
+    let mut outbox = Outbox::new(RESEND);
+    let alone = |due: &[Posting]| due.iter().map(|posting| posting.alone).collect::<Vec<_>>();
+    let due = outbox.due(&round([1, 2]), at(0));
+    assert_eq!(alone(&due), [false, false]);
+    outbox.refused(due, at(0));
+    let mut due = outbox.due(&round([1, 2]), at(5));
+    assert_eq!(alone(&due), [true, true]);
+    outbox.taken(vec![due.remove(0)], at(5));
+    outbox.refused(due, at(5));
+    assert!(outbox.has_refused());
+    assert_eq!(outbox.due(&round([1, 2]), at(64)), []);
+    let due = outbox.due(&round([1, 2]), at(65));
+    assert_eq!(alone(&due), [false, true]);
+    outbox.taken(due, at(65));
+    assert!(!outbox.has_refused());
+}
+
+#[test]
+fn of_what_was_refused_by_itself_no_end_is_told_unless_it_was_taken_before() {
+    for (was_taken, expected) in [(false, vec![]), (true, vec![true])] {
+        let mut outbox = Outbox::new(RESEND);
+        if was_taken {
+            told(&mut outbox, &round([1]), 0);
+        }
+        let due = outbox.due(&round([1]), at(60));
+        outbox.refused(due, at(60));
+        let due = outbox.due(&round([]), at(65));
+        let resolved: Vec<_> = due.iter().map(|posting| posting.resolved).collect();
+        assert_eq!(resolved, expected, "{was_taken}");
+        // An end that is refused would be refused again.
+        outbox.refused(due, at(65));
+        assert_eq!(outbox.due(&round([]), at(200)), []);
+        assert!(!outbox.has_refused());
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_silences_nothing() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 1_000);
+    assert_eq!(told(&mut outbox, &round([1]), 0), [false]);
+    assert_eq!(told(&mut outbox, &round([1]), 59), NOTHING);
+    assert_eq!(told(&mut outbox, &round([1]), 60), [false]);
+    assert_eq!(told(&mut outbox, &round([]), 65), [true]);
+    let due = outbox.due(&round([]), at(20));
+    assert!(due[0].ends_at < at(20), "an end lies in the past");
+}
+
+#[test]
+fn another_start_is_told_at_once() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    let mut again = round([1]);
+    for alert in again.firing.values_mut() {
+        Arc::make_mut(alert).starts_at = at(-1);
+    }
+    assert_eq!(told(&mut outbox, &again, 5), [false]);
+    assert_eq!(told(&mut outbox, &again, 10), NOTHING);
+}
+
+#[test]
 fn loss_of_sight_neither_repeats_nor_ends_an_alert() {
     let mut outbox = Outbox::new(RESEND);
     told(&mut outbox, &round([1]), 0);
@@ -109,31 +324,57 @@ fn what_lapsed_is_not_called_resolved_and_what_recovered_before_is() {
     assert_eq!(told(&mut outbox(), &round([]), 30), NOTHING);
 }
 
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Taken,
+    /// There is no connection.
+    Unsent,
+    /// There is no answer, and it is taken or not.
+    Silence(bool),
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        Just(Fate::Taken),
+        Just(Fate::Unsent),
+        any::<bool>().prop_map(Fate::Silence),
+    ]
+}
+
 proptest! {
     #[test]
     fn an_alertmanager_that_may_fail_believes_the_truth_in_the_end(
-        steps in proptest::collection::vec((proptest::collection::btree_set(0_u8..6, 0..6), any::<bool>()), 1..60),
+        steps in proptest::collection::vec((proptest::collection::btree_set(0_u8..6, 0..6), fate(), 1..90_i64), 1..60),
     ) {
         let mut outbox = Outbox::new(RESEND);
         // What Alertmanager believes: until when each alert fires.
         let mut believed: BTreeMap<Key, UnixMillis> = BTreeMap::new();
+        let mut sent = BTreeSet::new();
         let mut secs = 0;
-        for (firing, works) in steps {
-            secs += 5;
+        for (firing, fate, pause) in steps {
+            secs += pause;
             let (now, truth) = (at(secs), round(firing));
             let due = outbox.due(&truth, now);
-            if works {
-                for posting in &due {
-                    if posting.resolved {
-                        prop_assert!(posting.ends_at < now);
-                        prop_assert!(believed.remove(&posting.key).is_some(), "a resolve out of nothing");
-                    } else {
-                        believed.insert(posting.key.clone(), posting.ends_at);
-                    }
+            for posting in &due {
+                if posting.resolved {
+                    prop_assert!(posting.ends_at < now);
+                    prop_assert!(sent.contains(&posting.key), "a resolve out of nothing");
+                } else if !matches!(fate, Fate::Unsent) {
+                    sent.insert(posting.key.clone());
                 }
-                outbox.taken(due, now);
-                believed.retain(|_, ends_at| *ends_at > now);
-                prop_assert!(believed.keys().eq(truth.firing.keys()));
+                if matches!(fate, Fate::Taken | Fate::Silence(true)) {
+                    believed.insert(posting.key.clone(), posting.ends_at);
+                }
+            }
+            believed.retain(|_, ends_at| *ends_at > now);
+            match fate {
+                Fate::Taken => {
+                    outbox.taken(due, now);
+                    prop_assert!(believed.keys().eq(truth.firing.keys()));
+                }
+                Fate::Silence(_) => outbox.perhaps_taken(due),
+                Fate::Unsent => {}
             }
         }
     }
