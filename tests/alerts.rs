@@ -23,6 +23,8 @@ mod rules;
 mod series;
 #[path = "alerts/sight.rs"]
 mod sight;
+#[path = "alerts/silence.rs"]
+mod silence;
 #[path = "alerts/sim.rs"]
 mod sim;
 #[path = "alerts/special.rs"]

@@ -640,17 +640,20 @@ fn closed(verdict: &str, count: f64) -> Scene {
 }
 
 /// The last event `seconds` before an alert can be pending, 5 minutes before the end, and so many events in one minute of
-/// the hour that is `offset` minutes earlier.
+/// each of the two hours that are `offset` minutes earlier.
 fn quiet(seconds: f64, events: f64, offset: u32) -> Scene {
+    quiet_after(seconds, [events; 2], offset)
+}
+
+/// So many events in the earlier and in the later one of those hours.
+fn quiet_after(seconds: f64, [earlier, later]: [f64; 2], offset: u32) -> Scene {
     let last = offset + 180;
     let end = last + whole_minutes(seconds) + 5;
+    let events = format!("vod_events_total {EVENT} status=success");
     healthy(end)
         .scraped_every(if offset > 0 { 5 } else { 1 })
-        .jumps(
-            &format!("vod_events_total {EVENT} status=success"),
-            end - offset - 30,
-            events,
-        )
+        .jumps(&events, end - offset - 90, earlier)
+        .jumps(&events, end - offset - 30, later)
         .with("vod_event_last_timestamp_seconds", &[(last, Rises(0.0))])
 }
 
@@ -1109,6 +1112,10 @@ cases! {
     "VodQueueSilent" "the last event is forgotten", forgotten(silent()) => fires(&[VOD]);
     "VodQueueSilent" "busy at another hour",
         quiet(7560.0, 0.0, DAY).jumps(&format!("vod_events_total {EVENT} status=success"), 90, 100.0) => never();
+    "VodQueueSilent" "busy only in the hour that ended an hour before", quiet_after(7560.0, [30.0, 0.0], DAY) => never();
+    "VodQueueSilent" "busy only in the last hour", quiet_after(7560.0, [0.0, 30.0], DAY) => never();
+    "VodQueueSilent" "busy only in the earlier one a week ago", quiet_after(7560.0, [30.0, 0.0], WEEK) => never();
+    "VodQueueSilent" "busy only in the last one a week ago", quiet_after(7560.0, [0.0, 30.0], WEEK) => never();
     "VodQueueSilent" "view incomplete", unseen(silent()) => never();
     "VodQueueSilent" "view incomplete, fixed limit",
         unseen(quiet(4000.0, 0.0, 0)) => set("silence_fixed_seconds", 3600.0), never();
