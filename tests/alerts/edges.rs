@@ -900,7 +900,7 @@ const STATES: [(&str, &str, &str, u32); 6] = [
         5,
     ),
     ("VodViewIncomplete", "vod_transcode_view_complete", VOD, 5),
-    ("VodDeadLetters", "mns_queue_empty", VOD, 2),
+    ("VodDeadLetters", "mns_queue_empty", VOD, 6),
     ("VodDepthUntrusted", "mns_queue_depth_trusted", VOD, 5),
     (
         "VodStateNotDurable",
@@ -955,6 +955,10 @@ fn states() -> Vec<Case> {
     }
     let view = |scene: Scene| scene.turns("vod_transcode_view_complete", 0.0);
     let letters = healthy(90).turns("mns_queue_empty", 0.0);
+    let passing = letters
+        .clone()
+        .of_dead_letters()
+        .with("mns_queue_empty", &[(61, Is(1.0))]);
     cases.extend([
         Case::new("VodViewIncomplete", "peeked", view(healthy(90)).peeked()).never(),
         Case::new(
@@ -964,6 +968,7 @@ fn states() -> Vec<Case> {
         )
         .never(),
         Case::new("VodDeadLetters", "callbacks", letters).never(),
+        Case::new("VodDeadLetters", "one for a minute", passing).never(),
     ]);
     cases
 }
