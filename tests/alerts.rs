@@ -11,6 +11,8 @@
 mod edges;
 #[path = "alerts/lint.rs"]
 mod lint;
+#[path = "alerts/memory.rs"]
+mod memory;
 #[path = "alerts/proof.rs"]
 mod proof;
 #[path = "alerts/queue.rs"]
