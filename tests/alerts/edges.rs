@@ -1027,6 +1027,11 @@ cases! {
     "VodStallDetectionBlind" "one account, and the other asks for nothing",
         unanswered("second").with(&format!("{ASKED} account=main code=ok"), &[(0, Rises(0.0))])
         => fires(&["account=second job=exporter operation=GetVideoInfos"]);
+    "VodStallDetectionBlind" "VOD knows none of the videos",
+        healthy(110)
+            .with(&format!("{ASKED} account=second code=ok"), &[(60, Rises(0.0))])
+            .with(&format!("{ASKED} account=second code=not_found"), &[(60, Rises(1.0))])
+        => never();
     "VodStallDetectionBlind" "dead letters", blind().of_dead_letters() => never();
 }
 
