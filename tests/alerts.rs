@@ -11,6 +11,8 @@
 mod edges;
 #[path = "alerts/lint.rs"]
 mod lint;
+#[path = "alerts/memory.rs"]
+mod memory;
 #[path = "alerts/proof.rs"]
 mod proof;
 #[path = "alerts/queue.rs"]
@@ -23,6 +25,8 @@ mod rules;
 mod series;
 #[path = "alerts/sight.rs"]
 mod sight;
+#[path = "alerts/silence.rs"]
+mod silence;
 #[path = "alerts/sim.rs"]
 mod sim;
 #[path = "alerts/special.rs"]

@@ -645,17 +645,20 @@ fn closed(verdict: &str, count: f64) -> Scene {
 }
 
 /// The last event `seconds` before an alert can be pending, 5 minutes before the end, and so many events in one minute of
-/// the hour that is `offset` minutes earlier.
+/// each of the two hours that are `offset` minutes earlier.
 fn quiet(seconds: f64, events: f64, offset: u32) -> Scene {
+    quiet_after(seconds, [events; 2], offset)
+}
+
+/// So many events in the earlier and in the later one of those hours.
+fn quiet_after(seconds: f64, [earlier, later]: [f64; 2], offset: u32) -> Scene {
     let last = offset + 180;
     let end = last + whole_minutes(seconds) + 5;
+    let events = format!("vod_events_total {EVENT} status=success");
     healthy(end)
         .scraped_every(if offset > 0 { 5 } else { 1 })
-        .jumps(
-            &format!("vod_events_total {EVENT} status=success"),
-            end - offset - 30,
-            events,
-        )
+        .jumps(&events, end - offset - 90, earlier)
+        .jumps(&events, end - offset - 30, later)
         .with("vod_event_last_timestamp_seconds", &[(last, Rises(0.0))])
 }
 
@@ -898,7 +901,7 @@ const STATES: [(&str, &str, &str, u32); 6] = [
         5,
     ),
     ("VodViewIncomplete", "vod_transcode_view_complete", VOD, 5),
-    ("VodDeadLetters", "mns_queue_empty", VOD, 2),
+    ("VodDeadLetters", "mns_queue_empty", VOD, 6),
     ("VodDepthUntrusted", "mns_queue_depth_trusted", VOD, 5),
     (
         "VodStateNotDurable",
@@ -953,6 +956,10 @@ fn states() -> Vec<Case> {
     }
     let view = |scene: Scene| scene.turns("vod_transcode_view_complete", 0.0);
     let letters = healthy(90).turns("mns_queue_empty", 0.0);
+    let passing = letters
+        .clone()
+        .of_dead_letters()
+        .with("mns_queue_empty", &[(61, Is(1.0))]);
     cases.extend([
         Case::new("VodViewIncomplete", "peeked", view(healthy(90)).peeked()).never(),
         Case::new(
@@ -962,6 +969,7 @@ fn states() -> Vec<Case> {
         )
         .never(),
         Case::new("VodDeadLetters", "callbacks", letters).never(),
+        Case::new("VodDeadLetters", "one for a minute", passing).never(),
     ]);
     cases
 }
@@ -1020,6 +1028,11 @@ cases! {
     "VodStallDetectionBlind" "one account, and the other asks for nothing",
         unanswered("second").with(&format!("{ASKED} account=main code=ok"), &[(0, Rises(0.0))])
         => fires(&["account=second job=exporter operation=GetVideoInfos"]);
+    "VodStallDetectionBlind" "VOD knows none of the videos",
+        healthy(110)
+            .with(&format!("{ASKED} account=second code=ok"), &[(60, Rises(0.0))])
+            .with(&format!("{ASKED} account=second code=not_found"), &[(60, Rises(1.0))])
+        => never();
     "VodStallDetectionBlind" "dead letters", blind().of_dead_letters() => never();
 }
 
@@ -1169,6 +1182,10 @@ cases! {
     "VodQueueSilent" "the last event is forgotten", forgotten(silent()) => fires(&[VOD]);
     "VodQueueSilent" "busy at another hour",
         quiet(7560.0, 0.0, DAY).jumps(&format!("vod_events_total {EVENT} status=success"), 90, 100.0) => never();
+    "VodQueueSilent" "busy only in the hour that ended an hour before", quiet_after(7560.0, [30.0, 0.0], DAY) => never();
+    "VodQueueSilent" "busy only in the last hour", quiet_after(7560.0, [0.0, 30.0], DAY) => never();
+    "VodQueueSilent" "busy only in the earlier one a week ago", quiet_after(7560.0, [30.0, 0.0], WEEK) => never();
+    "VodQueueSilent" "busy only in the last one a week ago", quiet_after(7560.0, [0.0, 30.0], WEEK) => never();
     "VodQueueSilent" "view incomplete", unseen(silent()) => never();
     "VodQueueSilent" "view incomplete, fixed limit",
         unseen(quiet(4000.0, 0.0, 0)) => set("silence_fixed_seconds", 3600.0), never();

@@ -99,11 +99,14 @@ fn each_missing_threshold_is_told() {
     let first_one = vec![first.name.strip_prefix("vod:threshold:").unwrap()];
     let another =
         |name: &str| json!({"series": format!("{name}{{cluster=\"b\"}}"), "values": "1+0x60"});
-    // All there, all gone, one gone, one there twice, all there twice.
+    let mut undefined = thresholds.clone();
+    undefined[0].source["expr"] = "vector(NaN)".into();
+    // All there, all gone, one gone, one no number, one there twice, all there twice.
     for (there, others, missing) in [
         (thresholds.clone(), vec![], vec![]),
         (vec![], vec![], names.clone()),
         (rest.to_vec(), vec![], first_one.clone()),
+        (undefined, vec![], first_one.clone()),
         (thresholds.clone(), vec![another(&first.name)], first_one),
         (
             thresholds.clone(),

@@ -399,18 +399,18 @@ table! {
             sim.durable = false;
         })
     });
-    // Busy in the same hour of the week before, and nobody knows of the day before.
+    // Busy in the same hours of the week before, and nobody knows of the day before.
     queue_silent_by_the_week_before: {
         const WEEK: u32 = 7 * 24 * 60;
         let weekly = |trouble| World {
-            calm: WEEK - 60,
+            calm: WEEK + 60,
             platform: calm(0.6),
             before: |sim, minute| match minute {
-                60 => {
+                210 => {
                     sim.platforms.clear();
                     sim.down = true;
                 }
-                9_600 => {
+                9_720 => {
                     sim.add(calm(0.1));
                     sim.down = false;
                 }
