@@ -183,6 +183,12 @@ const SAMPLES: &[(&str, &str, &[&str], &[&str])] = &[
     (
         "defaults.tick",
         "{}",
+        &[r#""10s""#, r#""300s""#, r#""5m""#],
+        &[r#""9s""#, r#""301s""#, r#""1h""#],
+    ),
+    (
+        "alertmanager.resend",
+        r#"{"urls": ["http://a"]}"#,
         &[
             r#""10s""#,
             r#""99s""#,
