@@ -151,16 +151,22 @@ fn renderings_are_as_reviewed() {
     insta::assert_snapshot!("worker_before_native_sidecars", old);
 }
 
-#[test]
-fn arguments_and_configs_are_what_the_exporter_takes() {
-    let Some(charts) = Charts::find() else {
-        return;
-    };
+/// A folder as a Secret is mounted, for `check-config`.
+fn secrets(charts: &Charts) -> PathBuf {
     let secrets = charts.path("secrets");
     fs::create_dir(&secrets).unwrap();
     for key in ["access-key-id", "access-key-secret", "token"] {
         fs::write(secrets.join(key), "secret").unwrap();
     }
+    secrets
+}
+
+#[test]
+fn arguments_and_configs_are_what_the_exporter_takes() {
+    let Some(charts) = Charts::find() else {
+        return;
+    };
+    let secrets = secrets(&charts);
     for case in cases_with_exporter() {
         let manifests = manifests(&charts.render("4", &case, "1.34"));
         for arguments in all_arguments(&manifests) {
@@ -206,11 +212,7 @@ fn neighbours_of_what_is_refused_are_what_the_exporter_takes() {
     let Some(charts) = Charts::find() else {
         return;
     };
-    let secrets = charts.path("secrets");
-    fs::create_dir(&secrets).unwrap();
-    for key in ["access-key-id", "access-key-secret", "token"] {
-        fs::write(secrets.join(key), "secret").unwrap();
-    }
+    let secrets = secrets(&charts);
     let mut tried = 0;
     for line in include_str!("helm/accepted.txt").lines() {
         let Some((case, set)) = line.split_once(" | ") else {

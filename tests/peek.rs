@@ -73,7 +73,8 @@ fn one_level(counts: &BTreeMap<String, u64>) -> Table {
     Table::from([(String::new(), counts.clone())])
 }
 
-/// Messages received, by a worker that dies on every twelfth batch before it deletes anything.
+/// Messages received, by a worker that dies on every twelfth batch before it deletes anything, and is back after a tick: the
+/// exporter looks as often on a slow machine as on a quick one.
 async fn work(world: &World) -> u64 {
     let client = world.client();
     let (mut received, mut batches) = (0, 0_u32);
@@ -87,6 +88,7 @@ async fn work(world: &World) -> u64 {
         received += u64::try_from(batch.len()).unwrap();
         batches += 1;
         if batches.is_multiple_of(12) {
+            ticks(world, 1).await;
             continue;
         }
         let handles: Vec<&str> = batch
@@ -100,18 +102,16 @@ async fn work(world: &World) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beside_a_worker_a_part_is_counted_and_nothing_changed() {
-    beside_a_worker(Behaviour::default()).await;
+    beside_a_worker(Behaviour::default(), 100).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beside_a_worker_nothing_changes_where_undocumented_behaviour_differs() {
-    beside_a_worker(other_behaviour()).await;
+    // Peeks in a fixed order see less of a long queue.
+    beside_a_worker(other_behaviour(), 30).await;
 }
 
-/// How many looks fit into the worker's time is the machine's affair; one sees up to 48 messages.
-const SEEN_AT_LEAST: u64 = 30;
-
-async fn beside_a_worker(behaviour: Behaviour) {
+async fn beside_a_worker(behaviour: Behaviour, seen_at_least: u64) {
     let world = World::new(11, &[QUEUE], 2);
     world.emulator.set_behaviour(Behaviour {
         limit_message_size: false,
@@ -139,7 +139,7 @@ async fn beside_a_worker(behaviour: Behaviour) {
     let snapshot = told_of(&app, QUEUE);
     let (told, truth) = (told(&snapshot.counts), &truth.queues[QUEUE]);
     assert!(
-        (SEEN_AT_LEAST..=truth.messages).contains(&told.messages),
+        (seen_at_least..=truth.messages).contains(&told.messages),
         "{} of {} messages were seen",
         told.messages,
         truth.messages
