@@ -702,6 +702,18 @@ fn draining(seconds: f64) -> Scene {
     )
 }
 
+/// A burst of 16 minutes ago, whose messages last that long at the end.
+fn emptying(seconds: f64) -> Scene {
+    healthy(77)
+        .turns("mns_queue_empty", 0.0)
+        .with(OLDEST, &[(0, Gone), (60, Is(3600.0 - 960.0))])
+        .with(
+            ACTIVE,
+            &[(60, Is(seconds + 17.0 * 60.0)), (60, Rises(-60.0))],
+        )
+        .with(INACTIVE, &[(60, Is(0.0))])
+}
+
 fn expiring(share: f64) -> Scene {
     waiting(share * RETENTION, 2).with("mns_queue_retention_seconds", &[(0, Is(RETENTION))])
 }
@@ -807,6 +819,8 @@ const SERVICE: &str = "queue=vod event_type=TranscodeComplete fault=service";
 const CONFIG: &str = "queue=vod event_type=TranscodeComplete fault=config";
 const OTHER: &str = "queue=vod event_type=TranscodeComplete fault=other";
 const OLDEST: &str = "mns_queue_oldest_message_timestamp_seconds";
+const ACTIVE: &str = "mns_queue_messages state=active";
+const INACTIVE: &str = "mns_queue_messages state=inactive";
 const PROGRESS: &str = "mns_queue_progress_timestamp_seconds";
 const TICK: &str = "vod_callback_exporter_last_tick_timestamp_seconds";
 const LAST: &str = "vod_event_last_timestamp_seconds";
@@ -862,6 +876,9 @@ edges! {
     "no_progress_seconds" 900.0, "VodBacklogStuck", VOD, 840.0 => 960.0, abandoned;
     "drain_age_seconds" 900.0, "VodBacklogDrainsSlowly", VOD, 855.0 => 945.0, behind;
     "drain_seconds" 7200.0, "VodBacklogDrainsSlowly", VOD, 7020.0 => 7380.0, draining;
+    "drain_seconds" 7200.0, "VodBacklogDrainsSlowly", VOD, 7020.0 => 7380.0, emptying;
+    "burst_pace" 0.75, "VodBacklogDrainsSlowly", VOD, 0.7 => 0.8,
+        |pace| emptying(3600.0).with(OLDEST, &[(60, Rises(60.0 * pace))]);
     "retention_ratio" 0.75, "VodCallbacksExpiring", VOD, 0.7 => 0.8, expiring;
 
     "redelivery_ratio" 0.5, "VodRedeliveryStorm", VOD, 0.47 => 0.53,
@@ -1217,6 +1234,25 @@ fn backlogs() -> Vec<Case> {
             new("dead letters", scene.of_dead_letters()).never(),
         ]);
     }
+    let hidden = [(60, Rises(60.0))];
+    let new = |name: &str, scene: Scene| Case::new("VodBacklogDrainsSlowly", name, scene);
+    cases.extend([
+        new(
+            "hidden messages count",
+            emptying(7020.0).with(INACTIVE, &hidden),
+        )
+        .fires(&[VOD]),
+        new("two look at it", emptying(7020.0).peeked().twice()).never(),
+        new("then no exporter", emptying(6900.0).vanished(MEMORY)).never(),
+        new(
+            "another queue empties",
+            emptying(7380.0).beside("second").with(
+                &format!("{ACTIVE} queue=second"),
+                &[(0, Is(5000.0)), (0, Rises(-60.0))],
+            ),
+        )
+        .fires(&[VOD]),
+    ]);
     let unaware = format!("{PROGRESS} instance=b");
     let taken = waiting(3600.0, 5).with(PROGRESS, &CLOCK);
     let seen_by_one = taken.clone().twice().with(&unaware, &[(0, Is(0.0))]);

@@ -201,6 +201,13 @@ impl Sim {
         }
     }
 
+    /// Puts so many messages into the queue at once.
+    pub(crate) fn burst(&mut self, messages: u32) {
+        for _ in 0..messages {
+            self.enqueue("{}".to_owned(), self.now, false);
+        }
+    }
+
     fn reopen(&mut self) {
         let opened = Record::Opened {
             queue: QUEUE,

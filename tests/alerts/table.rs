@@ -502,9 +502,28 @@ table! {
                 minute: |sim, minute| sim.worker = if minute < 20 { Worker::Takes(3) } else { Worker::Quick },
                 ..peeked(|_| {})
             }),
+            // All of one age, so that the age grows until the last one is taken.
+            ("a burst of an hour's work", peeked(|sim| {
+                sim.burst(60 * 40);
+                sim.worker = Worker::Takes(50);
+            })),
         ],
         silent_minutes: 90,
         ..row("VodBacklogDrainsSlowly", 21, peeked(|sim| sim.worker = Worker::Takes(5)))
+    };
+    // So much work that it lasts for 7 hours: nothing tells but that the number of messages falls too slowly.
+    burst_drains_slowly: row("VodBacklogDrainsSlowly", 16, peeked(|sim| {
+        sim.burst(60 * 40 * 7);
+        sim.worker = Worker::Takes(50);
+    }));
+    // All that is left is deleted by MNS: there is a page for that, and nothing to drain.
+    backlog_drains_slowly_until_all_is_deleted: Row {
+        ends: Some((World {
+            retention: MINUTE * 60,
+            minute: |sim, minute| if minute == 20 { sim.platforms.clear() },
+            ..peeked(|sim| sim.worker = Worker::Takes(0))
+        }, 90)),
+        ..row("VodBacklogDrainsSlowly", 16, peeked(|sim| sim.worker = Worker::Takes(0)))
     };
     callbacks_expiring: {
         let short = |trouble| World {
@@ -602,7 +621,7 @@ table! {
         }, 40)),
         silent: vec![("quick worker", peeked(|sim| sim.counters_retired = true))],
         description: Some(
-            "MNS says that queue vod is empty while messages are seen in it: mns_queue_messages is absent. No other alert depends on it.",
+            "MNS says that queue vod is empty while messages are seen in it: mns_queue_messages is absent. Of the alerts, only VodBacklogDrainsSlowly asks for it, and can do without.",
         ),
         // A message a minute old, and three ticks.
         ..row("VodDepthUntrusted", 5, peeked(|sim| {
