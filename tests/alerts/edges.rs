@@ -93,6 +93,7 @@ struct Edge {
 #[derive(Clone, Copy)]
 struct Pair {
     alert: &'static str,
+    threshold: &'static str,
     long: u32,
     short: u32,
     burn: f64,
@@ -104,14 +105,15 @@ struct Pair {
 const FAST: &str = "VodPlayableBudgetBurnsFast";
 const SLOW: &str = "VodPlayableBudgetBurnsSlowly";
 const PAIRS: [Pair; 4] = [
-    pair(FAST, [60, 5], 14.4, 1, 300),
-    pair(FAST, [360, 30], 6.0, 5, 30),
-    pair(SLOW, [DAY, 120], 3.0, 15, 2 * DAY),
-    pair(SLOW, [3 * DAY, 360], 1.0, 15, 30),
+    pair(FAST, "playable_burn_1h", [60, 5], 14.4, 1, 300),
+    pair(FAST, "playable_burn_6h", [360, 30], 6.0, 5, 30),
+    pair(SLOW, "playable_burn_1d", [DAY, 120], 3.0, 15, 2 * DAY),
+    pair(SLOW, "playable_burn_3d", [3 * DAY, 360], 1.0, 15, 30),
 ];
 
 const fn pair(
     alert: &'static str,
+    threshold: &'static str,
     [long, short]: [u32; 2],
     burn: f64,
     every: u32,
@@ -119,6 +121,7 @@ const fn pair(
 ) -> Pair {
     Pair {
         alert,
+        threshold,
         long,
         short,
         burn,
@@ -777,7 +780,11 @@ impl Pair {
 
     /// Since as long as the long window, so many videos are bad that a service level of `objective` would just be burnt.
     fn burning(self, objective: f64) -> Scene {
-        let share = self.burn * (1.0 - objective);
+        self.bad(self.burn * (1.0 - objective))
+    }
+
+    /// Since as long as the long window, such a share of the videos is bad.
+    fn bad(self, share: f64) -> Scene {
         let from = self.history;
         self.traffic(30)
             .with(
@@ -841,6 +848,11 @@ macro_rules! edges {
                 let scene = move |objective| pair.burning(objective);
                 let burns = edge(("playable_slo", 0.99), (pair.alert, VOD), numbers, scene).counted();
                 Edge { wrong: [0.988, 0.992], ..burns }
+            }));
+            edges.extend(PAIRS.map(|pair| {
+                let numbers = [0.92 * pair.burn, 1.08 * pair.burn];
+                let scene = move |burn| pair.bad(burn / 100.0);
+                edge((pair.threshold, pair.burn), (pair.alert, VOD), numbers, scene).counted()
             }));
             edges
         }
