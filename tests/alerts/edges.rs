@@ -1052,6 +1052,11 @@ cases! {
         closed("abandoned", 1.0).twice() => set("transcodes_abandoned_per_hour", 1.5), fires(&[VOD]);
     "VodStallDetectionBlind" "without VOD", blind() => not_before(10), fires(&[VOD]);
     "VodStallDetectionBlind" "with VOD", healthy(90).peeked() => never();
+    "VodStallDetectionBlind" "one of two replicas is refused",
+        healthy(110).twice()
+            .with(&format!("{ASKED} account=second code=ok instance=b"), &[(60, Rises(0.0))])
+            .with(&format!("{ASKED} account=second code=access_denied instance=b"), &[(60, Rises(1.0))])
+        => fires(&["job=exporter account=second operation=GetVideoInfos"]);
     "VodStallDetectionBlind" "one of two accounts is refused", unanswered("second")
         => not_before(103), fires(&["account=second job=exporter operation=GetVideoInfos"]);
     "VodStallDetectionBlind" "one account, and the other asks for nothing",
