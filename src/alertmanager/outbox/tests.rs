@@ -155,13 +155,32 @@ fn a_resolve_lies_in_the_past_and_not_before_the_start() {
 }
 
 #[test]
-fn nobody_hears_of_the_end_of_what_he_was_not_told_or_what_ended_by_itself() {
+fn nobody_hears_of_the_end_of_what_he_was_not_told() {
     let mut outbox = Outbox::new(RESEND);
     // Not taken.
     assert_eq!(outbox.due(&round([1]), at(0)).len(), 1);
     assert_eq!(outbox.due(&round([]), at(5)), []);
-    told(&mut outbox, &round([1]), 10);
-    assert_eq!(outbox.due(&round([]), at(10 + 180)), []);
+}
+
+#[test]
+fn an_end_is_tried_for_a_quarter_of_an_hour_though_its_alert_ended_by_itself_long_before() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    // It is down for an hour, and has forgotten the alert when it is back, but not whom it notified.
+    for minute in 1..60 {
+        assert_eq!(outbox.due(&round([1]), at(60 * minute)).len(), 1);
+    }
+    let over = 60 * 60;
+    for secs in [over, over + 899] {
+        let due = outbox.due(&round([]), at(secs));
+        assert!(due[0].resolved);
+        assert!(due[0].ends_at < at(secs));
+    }
+    let mut late = outbox.clone();
+    assert_eq!(late.due(&round([]), at(over + 900)), []);
+    assert!(late.told.is_empty());
+    assert_eq!(told(&mut outbox, &round([]), over + 899), [true]);
+    assert_eq!(told(&mut outbox, &round([]), over + 900), NOTHING);
 }
 
 #[test]
@@ -173,22 +192,22 @@ fn the_end_of_what_may_have_been_taken_is_told_until_that_is_taken() {
     let due = outbox.due(&round([1]), at(5));
     assert!(!due[0].resolved);
     outbox.perhaps_taken(due);
-    for secs in [10, 5 + 179] {
+    for secs in [10, 5 + 179, 10 + 899] {
         let due = outbox.due(&round([]), at(secs));
         assert!(due[0].resolved);
         outbox.perhaps_taken(due);
     }
-    assert_eq!(outbox.due(&round([]), at(5 + 180)), []);
+    assert_eq!(outbox.due(&round([]), at(10 + 900)), []);
 
-    let due = outbox.due(&round([1]), at(200));
+    let due = outbox.due(&round([1]), at(1_000));
     outbox.perhaps_taken(due);
-    assert_eq!(told(&mut outbox, &round([]), 205), [true]);
-    assert_eq!(told(&mut outbox, &round([]), 210), NOTHING);
+    assert_eq!(told(&mut outbox, &round([]), 1_005), [true]);
+    assert_eq!(told(&mut outbox, &round([]), 1_010), NOTHING);
     // So is one that is told again.
-    let due = outbox.due(&round([]), at(265));
+    let due = outbox.due(&round([]), at(1_065));
     outbox.perhaps_taken(due);
-    assert_eq!(told(&mut outbox, &round([]), 270), [true]);
-    assert_eq!(told(&mut outbox, &round([]), 275), NOTHING);
+    assert_eq!(told(&mut outbox, &round([]), 1_070), [true]);
+    assert_eq!(told(&mut outbox, &round([]), 1_075), NOTHING);
 }
 
 #[test]
@@ -322,6 +341,12 @@ fn what_lapsed_is_not_called_resolved_and_what_recovered_before_is() {
     };
     assert_eq!(told(&mut outbox(), &round([]), 29), [true]);
     assert_eq!(told(&mut outbox(), &round([]), 30), NOTHING);
+    // Nor where it was abandoned while nobody could be told.
+    let mut unaware = Outbox::new(RESEND);
+    told(&mut unaware, &round([1]), 0);
+    assert_eq!(unaware.due(&lapsing, at(5)).len(), 1);
+    assert_eq!(unaware.clone().due(&round([]), at(29)).len(), 1);
+    assert_eq!(unaware.due(&round([]), at(30)), []);
 }
 
 /// What becomes of a call.
