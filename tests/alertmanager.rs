@@ -13,6 +13,8 @@ mod alertmanagers;
 mod authority;
 #[path = "alertmanager/hours.rs"]
 mod hours;
+#[path = "alertmanager/losses.rs"]
+mod losses;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/receivers.rs"]
@@ -602,21 +604,30 @@ async fn free(state: &Path) {
     until(|| lock.try_lock().is_ok(), || "still locked".to_owned()).await;
 }
 
+/// A config with one group for each video: whoever has it notifies `webhook`.
+fn notifying(webhook: SocketAddr, group_interval: &str) -> String {
+    format!(
+        "route: {{receiver: hook, group_by: [alertname, queue, video_id], group_wait: 1s, group_interval: {group_interval}, repeat_interval: 4h}}\n\
+         receivers: [{{name: hook, webhook_configs: [{{url: 'http://{webhook}/', send_resolved: true}}]}}]\n"
+    )
+}
+
 /// Two real Alertmanagers of one cluster, which notify `webhook`. As with their defaults, a peer waits for the other far
 /// shorter than until its next look at a group: else it notifies what the other has resolved meanwhile.
-fn cluster(referees: &Referees, webhook: SocketAddr, data: &Path) -> Vec<Alertmanager> {
+async fn cluster(
+    referees: &Referees,
+    webhook: SocketAddr,
+    data: &Path,
+    group_interval: &str,
+) -> Vec<Alertmanager> {
     let config = data.join("alertmanager.yml");
-    let text = format!(
-        "route: {{receiver: hook, group_by: [alertname, queue, video_id], group_wait: 1s, group_interval: 6s, repeat_interval: 4h}}\n\
-         receivers: [{{name: hook, webhook_configs: [{{url: 'http://{webhook}/', send_resolved: true}}]}}]\n"
-    );
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, notifying(webhook, group_interval)).unwrap();
     let mut check = Command::new(referees.tool("bin/amtool"));
     check.arg("check-config").arg(&config);
     assert!(check.output().unwrap().status.success(), "{check:?}");
     let program = referees.tool("bin/alertmanager");
     let gossip = [refusing_address(), refusing_address()];
-    (0..2)
+    let cluster: Vec<Alertmanager> = (0..2)
         .map(|peer| {
             let more = [
                 format!("--cluster.listen-address={}", gossip[peer]),
@@ -626,7 +637,18 @@ fn cluster(referees: &Referees, webhook: SocketAddr, data: &Path) -> Vec<Alertma
             ];
             Alertmanager::start(&program, &config, &data.join(peer.to_string()), &more)
         })
-        .collect()
+        .collect();
+    for peer in &cluster {
+        until_asked(
+            async || {
+                let cluster = &peer.ask("status").await["cluster"];
+                cluster["status"] == "ready" && cluster["peers"].as_array().map(Vec::len) == Some(2)
+            },
+            || "no cluster".to_owned(),
+        )
+        .await;
+    }
+    cluster
 }
 
 /// What was notified of a video.
@@ -659,18 +681,8 @@ async fn two_real_alertmanagers_notify_once_of_each_video_and_once_of_its_end() 
         return;
     };
     let (webhook, data) = (Receiver::start(), TempDir::new().unwrap());
-    let cluster = cluster(&referees, webhook.address, data.path());
+    let cluster = cluster(&referees, webhook.address, data.path(), "6s").await;
     let addresses: Vec<SocketAddr> = cluster.iter().map(|peer| peer.address).collect();
-    for peer in &cluster {
-        until_asked(
-            async || {
-                let cluster = &peer.ask("status").await["cluster"];
-                cluster["status"] == "ready" && cluster["peers"].as_array().map(Vec::len) == Some(2)
-            },
-            || "no cluster".to_owned(),
-        )
-        .await;
-    }
 
     let (world, state) = (World::new(102, &[QUEUE], 1), data.path().join("state"));
     let app = exporter(&world, &addresses, &state).await;
