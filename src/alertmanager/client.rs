@@ -301,7 +301,9 @@ impl Peer {
                 self.note(outcome.as_ref().err());
             }
             if sent == Sent::Failed {
-                self.not_before = Some(Instant::now() + self.backoff.next_delay());
+                // What was taken without an answer would end by itself in a longer pause, and begin anew after it.
+                let pause = self.backoff.next_delay().min(self.client.config.resend);
+                self.not_before = Some(Instant::now() + pause);
                 return;
             }
             self.backoff.reset();

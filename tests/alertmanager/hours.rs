@@ -609,6 +609,19 @@ async fn what_was_stored_without_an_answer_ends_for_whoever_stored_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_taken_without_an_answer_does_not_end_by_itself_between_two_calls() {
+    let clocked = Clocked::new();
+    let slow = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+    slow.answer(Answer::TakenThenSilence);
+    clocked.stalled([1]);
+    // The shortest that a config may have: alerts live for half a minute.
+    let alerting = clocked.start(config(&[slow.address]), Arc::default()).await;
+    clocked.go_on(minutes(20), &slow, &[fires(1)]).await;
+    assert!(clocked.failed(&slow) > 40, "{}", clocked.failed(&slow));
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_forgot_an_end_is_told_again() {
     let clocked = Clocked::new();
     let [well, restarts] = [(); 2].map(|()| clocked.receiver((Ipv4Addr::LOCALHOST, 0)));
