@@ -248,18 +248,19 @@ async fn said(answer: reqwest::Response) -> String {
 // === impl Peer ===
 
 impl Peer {
-    /// Tells what fires until cancelled. While the Alertmanager cannot be told, only the last round is kept.
+    /// Tells what fires until cancelled, and returns what was told. While the Alertmanager cannot be told, only the last
+    /// round is kept.
     pub(super) async fn run(
         mut self,
         mut rounds: watch::Receiver<Arc<Round>>,
         cancelled: CancellationToken,
-    ) {
+    ) -> Outbox {
         rounds.mark_changed();
         loop {
             tokio::select! {
-                () = cancelled.cancelled() => return,
+                () = cancelled.cancelled() => return self.outbox,
                 changed = rounds.changed() => if changed.is_err() {
-                    return;
+                    return self.outbox;
                 },
             }
             if self.not_before.is_some_and(|at| Instant::now() < at) {
@@ -267,7 +268,7 @@ impl Peer {
             }
             let round = Arc::clone(&rounds.borrow_and_update());
             tokio::select! {
-                () = cancelled.cancelled() => return,
+                () = cancelled.cancelled() => return self.outbox,
                 () = self.tell(&round) => {}
             }
         }

@@ -89,12 +89,40 @@ impl Outbox {
         }
     }
 
-    /// What is to be told now.
-    pub fn due(&mut self, round: &Round, now: UnixMillis) -> Vec<Posting> {
+    /// Notes what another one was told, which is gone.
+    pub fn inherit(&mut self, gone: Self) {
+        let rank = |told: &Told| (told.over.is_none(), told.ends_at);
+        for (key, told) in gone.told {
+            let ours = self.told.get(&key);
+            if ours.is_none_or(|ours| rank(ours) < rank(&told)) {
+                self.told.insert(key, told);
+            }
+        }
+    }
+
+    /// For somebody who may be one of these at another address: all of it has to be told anew.
+    #[must_use]
+    pub fn heir(&self) -> Self {
+        let mut heir = self.clone();
+        // What was refused was perhaps never believed.
+        heir.told.retain(|_, told| !told.refused);
+        for told in heir.told.values_mut() {
+            told.at = None;
+        }
+        heir
+    }
+
+    /// Notes what fires, and forgets what ended long ago.
+    pub fn look(&mut self, round: &Round, now: UnixMillis) {
         for (key, told) in &mut self.told {
             told.look(round.firing.get(key), now);
         }
         self.forget(round, now);
+    }
+
+    /// What is to be told now.
+    pub fn due(&mut self, round: &Round, now: UnixMillis) -> Vec<Posting> {
+        self.look(round, now);
         let ends_at = now.plus(self.resend.saturating_mul(LIFE));
         let is_due = |key: &Key| {
             let told = self.told.get(key);

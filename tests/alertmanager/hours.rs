@@ -390,6 +390,54 @@ async fn a_name_is_looked_up_again_and_whoever_is_new_or_gone_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_moved_is_told_at_its_new_address_what_is_over() {
+    let (clocked, names) = (Clocked::new(), Arc::new(Names::default()));
+    let first = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+    let port = first.address.port();
+    let [second, third, fourth] =
+        [2, 3, 4].map(|host| clocked.receiver((Ipv4Addr::new(127, 0, 0, host), port)));
+    names.lead_to(&[&first]);
+    clocked.stalled([1, 2]);
+    let url = format!("http://alertmanagers.test:{port}");
+    let config = AlertmanagerConfig {
+        urls: vec![url.parse().unwrap()],
+        ..config(&[])
+    };
+    let alerting = clocked.start(config, Arc::clone(&names)).await;
+    clocked
+        .is_informed(&first, &[fires(1), fires(2)].into())
+        .await;
+
+    // A pod is down for longer than an alert lives, and comes back elsewhere with its disk.
+    first.answer(Answer::Status(503, ""));
+    clocked.step().await;
+    clocked.stalled([2]);
+    while clocked.since_start() < minutes(2) {
+        clocked.step().await;
+    }
+    names.lead_to(&[&second]);
+    while second.taken().is_empty() {
+        clocked.step().await;
+    }
+    assert!(clocked.since_start() <= minutes(3));
+    assert_eq!(second.taken(), [ends(1), fires(2)]);
+    // It may move again before it has notified the end.
+    names.lead_to(&[&third]);
+    while third.taken().is_empty() {
+        clocked.step().await;
+    }
+    assert_eq!(third.taken(), [ends(1), fires(2)]);
+
+    clocked.go_on(minutes(20), &third, &[fires(2)]).await;
+    names.lead_to(&[&fourth]);
+    while fourth.taken().is_empty() {
+        clocked.step().await;
+    }
+    assert_eq!(fourth.taken(), [fires(2)], "that was long ago");
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_name_with_both_families_the_one_that_accepts_connections_is_used() {
     let (log, clocked, names) = (Log::default(), Clocked::new(), Arc::new(Names::default()));
     let _open = log.open();

@@ -307,6 +307,33 @@ fn a_clock_that_was_set_back_silences_nothing() {
 }
 
 #[test]
+fn an_heir_is_told_anew_what_those_were_told_who_are_gone() {
+    let [mut well, mut down] = [(); 2].map(|()| Outbox::new(RESEND));
+    for outbox in [&mut well, &mut down] {
+        told(outbox, &round([1, 2]), 0);
+    }
+    assert_eq!(told(&mut well, &round([2]), 5), [true]);
+    let refused = down.due(&round([2, 3]), at(6)).split_off(1);
+    down.refused(refused, at(6));
+    for order in [[&well, &down], [&down, &well]] {
+        let mut gone = Outbox::new(RESEND);
+        for outbox in order {
+            gone.inherit(outbox.clone());
+        }
+        let mut heir = gone.heir();
+        assert_eq!(heir.told.len(), 2, "none that was refused");
+        // The end of 1 was not told to both.
+        let (_, told_of) = heir.told.first_key_value().unwrap();
+        assert_eq!(told_of.over, None);
+        assert_eq!(told(&mut heir, &round([2]), 10), [true, false]);
+        // Nobody new comes for long.
+        gone.look(&round([2]), at(10));
+        gone.look(&round([2]), at(10 + 900));
+        assert_eq!(told(&mut gone.heir(), &round([2]), 10 + 900), [false]);
+    }
+}
+
+#[test]
 fn another_start_is_told_at_once() {
     let mut outbox = Outbox::new(RESEND);
     told(&mut outbox, &round([1]), 0);
