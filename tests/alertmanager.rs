@@ -254,6 +254,35 @@ async fn a_server_error_is_sent_again_and_a_refusal_is_not() {
 }
 
 #[tokio::test]
+async fn one_that_refuses_slowly_does_not_hold_up_what_is_new() {
+    let receiver = Receiver::start();
+    receiver.answer(Answer::Late(Duration::from_secs(3), 400));
+    let (desk, _alerting) = alerting(AlertmanagerConfig {
+        resend: Duration::from_mins(2),
+        ..config(&[receiver.address])
+    });
+    desk.stalled(0..10);
+    // All in one call, and then each by itself, which takes half a minute.
+    until(
+        || receiver.requests().len() > 1,
+        || format!("{:?}", receiver.requests()),
+    )
+    .await;
+    desk.stalled(0..11);
+    taken(&receiver, |taken| taken.contains(&fires(10))).await;
+    let alone = receiver.requests().len() - 2;
+    assert!((2..9).contains(&alone), "{alone}");
+    // Whoever was left has his turn.
+    until(
+        || receiver.requests().len() >= 2 + 10,
+        || format!("{:?}", receiver.requests()),
+    )
+    .await;
+    let told: BTreeSet<String> = receiver.taken().into_iter().skip(10).collect();
+    assert_eq!(told.len(), 11, "{told:?}");
+}
+
+#[tokio::test]
 async fn another_config_holds_at_once_and_ends_nothing() {
     let (first, second) = (Receiver::start(), Receiver::start());
     let (desk, alerting) = alerting(config(&[first.address]));

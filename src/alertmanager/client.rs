@@ -275,6 +275,7 @@ impl Peer {
     }
 
     async fn tell(&mut self, round: &Round) {
+        let started = Instant::now();
         let due = self.outbox.due(round, self.source.now());
         let (alone, together): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|posting| posting.alone);
@@ -309,6 +310,10 @@ impl Peer {
             }
             self.backoff.reset();
             self.not_before = None;
+            // What is left may be untrue by now.
+            if started.elapsed() >= TIMEOUT {
+                return;
+            }
         }
     }
 

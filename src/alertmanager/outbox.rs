@@ -128,17 +128,21 @@ impl Outbox {
             let told = self.told.get(key);
             told.is_none_or(|told| told.is_due(self.resend, now) || told.over.is_some())
         };
-        let firing = round
-            .firing
-            .iter()
-            .filter(|(key, _)| is_due(key))
+        let firing = round.firing.iter().filter(|(key, _)| is_due(key));
+        let mut firing: Vec<_> = firing
             .map(|(key, alert)| Posting {
                 key: key.clone(),
                 resolved: false,
                 alone: self.told.get(key).is_some_and(|told| told.refused),
                 alert: Arc::clone(alert),
                 ends_at,
-            });
+            })
+            .collect();
+        // There may be no time for all calls of a round: whoever needs one of his own waits, and the longer he waited the less.
+        firing.sort_by_key(|posting| {
+            let told = self.told.get(&posting.key);
+            told.filter(|told| told.refused).map(|told| told.at)
+        });
         let over = self.told.iter().filter(|(key, told)| {
             let lapsed = told.alert.lapses_at.is_some_and(|at| at <= now);
             match told.over {

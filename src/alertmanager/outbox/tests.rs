@@ -276,6 +276,21 @@ fn a_refused_call_is_told_over_one_by_one_and_a_refused_alert_at_its_next_turn()
 }
 
 #[test]
+fn of_those_that_are_told_by_themselves_it_is_the_turn_of_whoever_waits_longest() {
+    let mut outbox = Outbox::new(RESEND);
+    let due = outbox.due(&round([1, 2, 3]), at(0));
+    outbox.refused(due, at(0));
+    let keys = |due: &[Posting]| due.iter().map(|due| due.key.clone()).collect::<Vec<_>>();
+    let due = outbox.due(&round([1, 2, 3]), at(5));
+    assert_eq!(keys(&due), [key(1), key(2), key(3)]);
+    for posting in due.into_iter().take(2) {
+        outbox.refused(vec![posting], at(5));
+    }
+    let due = outbox.due(&round([1, 2, 3, 4]), at(65));
+    assert_eq!(keys(&due), [key(4), key(3), key(1), key(2)]);
+}
+
+#[test]
 fn of_what_was_refused_by_itself_no_end_is_told_unless_it_was_taken_before() {
     for (was_taken, expected) in [(false, vec![]), (true, vec![true])] {
         let mut outbox = Outbox::new(RESEND);
