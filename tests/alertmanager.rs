@@ -261,14 +261,15 @@ async fn one_that_refuses_slowly_does_not_hold_up_what_is_new() {
         resend: Duration::from_mins(2),
         ..config(&[receiver.address])
     });
-    desk.stalled(0..10);
+    let since = clock::now();
+    desk.stalled_since(0..10, since);
     // All in one call, and then each by itself, which takes half a minute.
     until(
         || receiver.requests().len() > 1,
         || format!("{:?}", receiver.requests()),
     )
     .await;
-    desk.stalled(0..11);
+    desk.stalled_since(0..11, since);
     taken(&receiver, |taken| taken.contains(&fires(10))).await;
     let alone = receiver.requests().len() - 2;
     assert!((2..9).contains(&alone), "{alone}");
@@ -645,6 +646,7 @@ fn notifying(webhook: SocketAddr, group_interval: &str) -> String {
 /// shorter than until its next look at a group: else it notifies what the other has resolved meanwhile.
 async fn cluster(
     referees: &Referees,
+    program: &Path,
     webhook: SocketAddr,
     data: &Path,
     group_interval: &str,
@@ -654,7 +656,6 @@ async fn cluster(
     let mut check = Command::new(referees.tool("bin/amtool"));
     check.arg("check-config").arg(&config);
     assert!(check.output().unwrap().status.success(), "{check:?}");
-    let program = referees.tool("bin/alertmanager");
     let gossip = [refusing_address(), refusing_address()];
     let cluster: Vec<Alertmanager> = (0..2)
         .map(|peer| {
@@ -664,7 +665,7 @@ async fn cluster(
                 "--cluster.peer-timeout=2s".to_owned(),
                 "--cluster.settle-timeout=15s".to_owned(),
             ];
-            Alertmanager::start(&program, &config, &data.join(peer.to_string()), &more)
+            Alertmanager::start(program, &config, &data.join(peer.to_string()), &more)
         })
         .collect();
     for peer in &cluster {
@@ -710,7 +711,8 @@ async fn two_real_alertmanagers_notify_once_of_each_video_and_once_of_its_end() 
         return;
     };
     let (webhook, data) = (Receiver::start(), TempDir::new().unwrap());
-    let cluster = cluster(&referees, webhook.address, data.path(), "6s").await;
+    let program = referees.tool("bin/alertmanager");
+    let cluster = cluster(&referees, &program, webhook.address, data.path(), "6s").await;
     let addresses: Vec<SocketAddr> = cluster.iter().map(|peer| peer.address).collect();
 
     let (world, state) = (World::new(102, &[QUEUE], 1), data.path().join("state"));
@@ -722,25 +724,15 @@ async fn two_real_alertmanagers_notify_once_of_each_video_and_once_of_its_end() 
     }
     app.shutdown().await;
 
-    // What the Alertmanagers knew from the process before.
-    let ends = async |peer: &Alertmanager| {
-        let alerts = peer.ask("alerts").await;
-        let alerts = alerts.as_array().cloned().unwrap_or_default();
-        let ends = alerts.iter().map(|alert| alert["endsAt"].to_string());
-        ends.collect::<BTreeSet<String>>()
-    };
     let mut before = Vec::new();
     for peer in &cluster {
-        before.push(ends(peer).await);
+        before.push(peer.received("firing").await);
     }
     free(&state).await;
     let app = exporter(&world, &addresses, &state).await;
-    for (peer, before) in cluster.iter().zip(&before) {
+    for (peer, before) in cluster.iter().zip(before) {
         until_asked(
-            async || {
-                let now = ends(peer).await;
-                !now.is_empty() && now.is_disjoint(before)
-            },
+            async || peer.received("firing").await >= before + 2.0,
             || "the new process tells nothing".to_owned(),
         )
         .await;

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,7 +18,6 @@ use vod_callback_exporter::config::AlertmanagerConfig;
 use super::alertmanagers::Alertmanager;
 use super::receivers::Receiver;
 use super::referees::Referees;
-use super::scrape::Scrape;
 use super::world::{until, until_asked};
 use super::{Desk, alerting, cluster, config, notified, notified_at_last, notifying};
 
@@ -85,7 +85,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, held: impl Fn() -> bool) {
 impl Fleet {
     fn start(referees: &Referees, group_interval: &str) -> Self {
         let directory = TempDir::new().unwrap();
-        let start = |number: usize, program: &std::path::Path, keeps| {
+        let start = |number: usize, program: &Path, keeps| {
             let webhook = Receiver::start();
             let path = |what: &str| directory.path().join(format!("{number}-{keeps}-{what}"));
             let config = path("alertmanager.yml");
@@ -147,7 +147,7 @@ impl Fleet {
     async fn are_told_an_end(&self) {
         for server in &self.servers {
             until_asked(
-                async || received_resolved(server.alertmanager.address).await > 0.0,
+                async || server.alertmanager.received("resolved").await > 0.0,
                 || format!("{}: no end", server.alertmanager.address),
             )
             .await;
@@ -166,14 +166,6 @@ impl Fleet {
             believes(&server.alertmanager, videos).await;
         }
     }
-}
-
-/// How many ends this process of an Alertmanager has taken.
-async fn received_resolved(address: SocketAddr) -> f64 {
-    let received = "alertmanager_alerts_received_total";
-    Scrape::of(address)
-        .await
-        .sum(received, &[("status", "resolved")])
 }
 
 /// Waits until an Alertmanager believes that these videos are in trouble, and no others.
@@ -197,10 +189,27 @@ async fn a_peer_whose_answers_come_too_late_is_told_of_the_end_too() {
     let Some(referees) = Referees::find() else {
         return;
     };
+    late_answers(&referees, &referees.tool("bin/alertmanager")).await;
+}
+
+#[tokio::test]
+async fn so_is_a_newer_peer_whose_answers_come_too_late() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let Some(newer) = referees.newer("alertmanager") else {
+        eprintln!("skipped: no newer Alertmanager beside the other");
+        return;
+    };
+    late_answers(&referees, &newer).await;
+}
+
+/// One of two peers takes what it is told of, and its answer comes after we have lost patience.
+async fn late_answers(referees: &Referees, program: &Path) {
     let (webhook, data) = (Receiver::start(), TempDir::new().unwrap());
     // A peer that is told of the end later than the other notifies that it fires, if it looks at the group in between: it is
     // told after one call that gets no answer, here as with the defaults.
-    let cluster = cluster(&referees, webhook.address, data.path(), "20s").await;
+    let cluster = cluster(referees, program, webhook.address, data.path(), "20s").await;
     let [near, far] = [&cluster[0], &cluster[1]];
     let proxy = Proxy::before(far.address);
     let (desk, _alerting) = alerting(AlertmanagerConfig {

@@ -88,6 +88,13 @@ impl Alertmanager {
             .unwrap_or(Value::Null)
     }
 
+    /// How many alerts of this status this process of it was told.
+    pub(crate) async fn received(&self, status: &str) -> f64 {
+        let name = "alertmanager_alerts_received_total";
+        let scrape = scrape::Scrape::of(self.address).await;
+        scrape.sum(name, &[("status", status)])
+    }
+
     /// Tells it of alerts, all of which it must take.
     pub(crate) async fn post(&self, alerts: &[Value]) {
         let client = transport::Options::default().client().unwrap();
