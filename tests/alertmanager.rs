@@ -634,10 +634,13 @@ async fn free(state: &Path) {
     until(|| lock.try_lock().is_ok(), || "still locked".to_owned()).await;
 }
 
-/// A config with one group for each video: whoever has it notifies `webhook`.
-fn notifying(webhook: SocketAddr, group_interval: &str) -> String {
+/// One group for each video.
+const BY_VIDEO: &str = "alertname, queue, video_id";
+
+/// A config with which an Alertmanager notifies `webhook`.
+fn notifying(webhook: SocketAddr, group_by: &str, group_interval: &str) -> String {
     format!(
-        "route: {{receiver: hook, group_by: [alertname, queue, video_id], group_wait: 1s, group_interval: {group_interval}, repeat_interval: 4h}}\n\
+        "route: {{receiver: hook, group_by: [{group_by}], group_wait: 1s, group_interval: {group_interval}, repeat_interval: 4h}}\n\
          receivers: [{{name: hook, webhook_configs: [{{url: 'http://{webhook}/', send_resolved: true}}]}}]\n"
     )
 }
@@ -652,7 +655,7 @@ async fn cluster(
     group_interval: &str,
 ) -> Vec<Alertmanager> {
     let config = data.join("alertmanager.yml");
-    std::fs::write(&config, notifying(webhook, group_interval)).unwrap();
+    std::fs::write(&config, notifying(webhook, BY_VIDEO, group_interval)).unwrap();
     let mut check = Command::new(referees.tool("bin/amtool"));
     check.arg("check-config").arg(&config);
     assert!(check.output().unwrap().status.success(), "{check:?}");

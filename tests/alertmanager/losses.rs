@@ -19,7 +19,7 @@ use super::alertmanagers::Alertmanager;
 use super::receivers::Receiver;
 use super::referees::Referees;
 use super::world::{until, until_asked};
-use super::{Desk, alerting, cluster, config, notified, notified_at_last, notifying};
+use super::{BY_VIDEO, Desk, alerting, cluster, config, notified, notified_at_last, notifying};
 
 /// How often real ones are told. What fires ends by itself after three times as long.
 const RESEND: Duration = Duration::from_secs(4);
@@ -83,13 +83,17 @@ fn pass(mut from: TcpStream, mut to: TcpStream, held: impl Fn() -> bool) {
 // === impl Fleet ===
 
 impl Fleet {
-    fn start(referees: &Referees, group_interval: &str) -> Self {
+    fn start(referees: &Referees, group_by: &str, group_interval: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let start = |number: usize, program: &Path, keeps| {
             let webhook = Receiver::start();
             let path = |what: &str| directory.path().join(format!("{number}-{keeps}-{what}"));
             let config = path("alertmanager.yml");
-            std::fs::write(&config, notifying(webhook.address, group_interval)).unwrap();
+            std::fs::write(
+                &config,
+                notifying(webhook.address, group_by, group_interval),
+            )
+            .unwrap();
             let alone = ["--cluster.listen-address=".to_owned()];
             Server {
                 alertmanager: Alertmanager::start(program, &config, &path("data"), &alone),
@@ -245,7 +249,7 @@ async fn one_that_restarts_while_an_alert_fires_notifies_again_only_what_it_forg
     let Some(referees) = Referees::find() else {
         return;
     };
-    let mut fleet = Fleet::start(&referees, "2s");
+    let mut fleet = Fleet::start(&referees, BY_VIDEO, "2s");
     let (desk, _alerting) = alerting(fleet.config());
     desk.stalled([1]);
     fleet.have_notified("v1", &["firing"], &["firing"]).await;
@@ -269,7 +273,7 @@ async fn an_end_is_told_to_one_that_was_down_then_and_for_longer_than_an_alert_l
     let Some(referees) = Referees::find() else {
         return;
     };
-    let mut fleet = Fleet::start(&referees, "2s");
+    let mut fleet = Fleet::start(&referees, BY_VIDEO, "2s");
     let (desk, _alerting) = alerting(fleet.config());
     desk.stalled([1]);
     fleet.have_notified("v1", &["firing"], &["firing"]).await;
@@ -297,7 +301,7 @@ async fn one_that_restarts_after_an_end_was_told_notifies_it_once_and_nothing_fi
         return;
     };
     // It is told of the end long before it looks at the group again.
-    let mut fleet = Fleet::start(&referees, "1m");
+    let mut fleet = Fleet::start(&referees, BY_VIDEO, "1m");
     let (desk, _alerting) = alerting(fleet.config());
     desk.stalled([1]);
     fleet.have_notified("v1", &["firing"], &["firing"]).await;
@@ -317,4 +321,44 @@ async fn one_that_restarts_after_an_end_was_told_notifies_it_once_and_nothing_fi
     fleet
         .have_notified("v1", &["firing", "resolved"], &["firing"])
         .await;
+}
+
+#[tokio::test]
+async fn an_end_that_is_told_again_makes_no_notification_and_is_listed_in_those_of_its_group() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let fleet = Fleet::start(&referees, "alertname, queue", "6s");
+    let (desk, _alerting) = alerting(fleet.config());
+    let since = clock::now();
+    let stalled = |videos: &[u32]| desk.stalled_since(videos.iter().copied(), since);
+    stalled(&[1, 2]);
+    for video in ["v1", "v2"] {
+        fleet.have_notified(video, &["firing"], &["firing"]).await;
+    }
+    stalled(&[2]);
+    let once = ["firing", "resolved"];
+    fleet.have_notified("v1", &once, &once).await;
+    let mut told = Vec::new();
+    for server in &fleet.servers {
+        told.push(server.alertmanager.received("resolved").await);
+    }
+    for (server, told) in fleet.servers.iter().zip(told) {
+        // Each time comes at least 5 s after the one before.
+        until_asked(
+            async || server.alertmanager.received("resolved").await >= told + 3.0,
+            || "not told again".to_owned(),
+        )
+        .await;
+        assert_eq!(server.webhook.requests().len(), 2, "no further one");
+    }
+    stalled(&[2, 3]);
+    fleet.have_notified("v3", &["firing"], &["firing"]).await;
+    for server in &fleet.servers {
+        let listed = ["firing", "resolved", "resolved"];
+        assert_eq!(notified(&server.webhook, "v1"), listed);
+        let ends = server.webhook.requests().split_off(1).into_iter();
+        let mut ends = ends.map(|request| request.body["alerts"][0]["endsAt"].clone());
+        assert_eq!(ends.next(), ends.next(), "the same end");
+    }
 }
