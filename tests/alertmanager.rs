@@ -13,6 +13,8 @@ mod alertmanagers;
 mod authority;
 #[path = "alertmanager/hours.rs"]
 mod hours;
+#[path = "alertmanager/losses.rs"]
+mod losses;
 #[path = "support/process.rs"]
 mod process;
 #[path = "support/receivers.rs"]
@@ -249,6 +251,36 @@ async fn a_server_error_is_sent_again_and_a_refusal_is_not() {
     // What was right among it is stored, so that its end is told.
     let told = taken(&receiver, |taken| taken.contains(&ends(1))).await;
     assert_eq!(told.len(), rejected + 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn one_that_refuses_slowly_does_not_hold_up_what_is_new() {
+    let receiver = Receiver::start();
+    receiver.answer(Answer::Late(Duration::from_secs(3), 400));
+    let (desk, _alerting) = alerting(AlertmanagerConfig {
+        resend: Duration::from_mins(2),
+        ..config(&[receiver.address])
+    });
+    let since = clock::now();
+    desk.stalled_since(0..10, since);
+    // All in one call, and then each by itself, which takes half a minute.
+    until(
+        || receiver.requests().len() > 1,
+        || format!("{:?}", receiver.requests()),
+    )
+    .await;
+    desk.stalled_since(0..11, since);
+    taken(&receiver, |taken| taken.contains(&fires(10))).await;
+    let alone = receiver.requests().len() - 2;
+    assert!((2..9).contains(&alone), "{alone}");
+    // Whoever was left has his turn.
+    until(
+        || receiver.requests().len() >= 2 + 10,
+        || format!("{:?}", receiver.requests()),
+    )
+    .await;
+    let told: BTreeSet<String> = receiver.taken().into_iter().skip(10).collect();
+    assert_eq!(told.len(), 11, "{told:?}");
 }
 
 #[tokio::test]
@@ -602,21 +634,33 @@ async fn free(state: &Path) {
     until(|| lock.try_lock().is_ok(), || "still locked".to_owned()).await;
 }
 
+/// One group for each video.
+const BY_VIDEO: &str = "alertname, queue, video_id";
+
+/// A config with which an Alertmanager notifies `webhook`.
+fn notifying(webhook: SocketAddr, group_by: &str, group_interval: &str) -> String {
+    format!(
+        "route: {{receiver: hook, group_by: [{group_by}], group_wait: 1s, group_interval: {group_interval}, repeat_interval: 4h}}\n\
+         receivers: [{{name: hook, webhook_configs: [{{url: 'http://{webhook}/', send_resolved: true}}]}}]\n"
+    )
+}
+
 /// Two real Alertmanagers of one cluster, which notify `webhook`. As with their defaults, a peer waits for the other far
 /// shorter than until its next look at a group: else it notifies what the other has resolved meanwhile.
-fn cluster(referees: &Referees, webhook: SocketAddr, data: &Path) -> Vec<Alertmanager> {
+async fn cluster(
+    referees: &Referees,
+    program: &Path,
+    webhook: SocketAddr,
+    data: &Path,
+    group_interval: &str,
+) -> Vec<Alertmanager> {
     let config = data.join("alertmanager.yml");
-    let text = format!(
-        "route: {{receiver: hook, group_by: [alertname, queue, video_id], group_wait: 1s, group_interval: 6s, repeat_interval: 4h}}\n\
-         receivers: [{{name: hook, webhook_configs: [{{url: 'http://{webhook}/', send_resolved: true}}]}}]\n"
-    );
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, notifying(webhook, BY_VIDEO, group_interval)).unwrap();
     let mut check = Command::new(referees.tool("bin/amtool"));
     check.arg("check-config").arg(&config);
     assert!(check.output().unwrap().status.success(), "{check:?}");
-    let program = referees.tool("bin/alertmanager");
     let gossip = [refusing_address(), refusing_address()];
-    (0..2)
+    let cluster: Vec<Alertmanager> = (0..2)
         .map(|peer| {
             let more = [
                 format!("--cluster.listen-address={}", gossip[peer]),
@@ -624,9 +668,20 @@ fn cluster(referees: &Referees, webhook: SocketAddr, data: &Path) -> Vec<Alertma
                 "--cluster.peer-timeout=2s".to_owned(),
                 "--cluster.settle-timeout=15s".to_owned(),
             ];
-            Alertmanager::start(&program, &config, &data.join(peer.to_string()), &more)
+            Alertmanager::start(program, &config, &data.join(peer.to_string()), &more)
         })
-        .collect()
+        .collect();
+    for peer in &cluster {
+        until_asked(
+            async || {
+                let cluster = &peer.ask("status").await["cluster"];
+                cluster["status"] == "ready" && cluster["peers"].as_array().map(Vec::len) == Some(2)
+            },
+            || "no cluster".to_owned(),
+        )
+        .await;
+    }
+    cluster
 }
 
 /// What was notified of a video.
@@ -659,18 +714,9 @@ async fn two_real_alertmanagers_notify_once_of_each_video_and_once_of_its_end() 
         return;
     };
     let (webhook, data) = (Receiver::start(), TempDir::new().unwrap());
-    let cluster = cluster(&referees, webhook.address, data.path());
+    let program = referees.tool("bin/alertmanager");
+    let cluster = cluster(&referees, &program, webhook.address, data.path(), "6s").await;
     let addresses: Vec<SocketAddr> = cluster.iter().map(|peer| peer.address).collect();
-    for peer in &cluster {
-        until_asked(
-            async || {
-                let cluster = &peer.ask("status").await["cluster"];
-                cluster["status"] == "ready" && cluster["peers"].as_array().map(Vec::len) == Some(2)
-            },
-            || "no cluster".to_owned(),
-        )
-        .await;
-    }
 
     let (world, state) = (World::new(102, &[QUEUE], 1), data.path().join("state"));
     let app = exporter(&world, &addresses, &state).await;
@@ -681,25 +727,15 @@ async fn two_real_alertmanagers_notify_once_of_each_video_and_once_of_its_end() 
     }
     app.shutdown().await;
 
-    // What the Alertmanagers knew from the process before.
-    let ends = async |peer: &Alertmanager| {
-        let alerts = peer.ask("alerts").await;
-        let alerts = alerts.as_array().cloned().unwrap_or_default();
-        let ends = alerts.iter().map(|alert| alert["endsAt"].to_string());
-        ends.collect::<BTreeSet<String>>()
-    };
     let mut before = Vec::new();
     for peer in &cluster {
-        before.push(ends(peer).await);
+        before.push(peer.received("firing").await);
     }
     free(&state).await;
     let app = exporter(&world, &addresses, &state).await;
-    for (peer, before) in cluster.iter().zip(&before) {
+    for (peer, before) in cluster.iter().zip(before) {
         until_asked(
-            async || {
-                let now = ends(peer).await;
-                !now.is_empty() && now.is_disjoint(before)
-            },
+            async || peer.received("firing").await >= before + 2.0,
             || "the new process tells nothing".to_owned(),
         )
         .await;

@@ -248,18 +248,19 @@ async fn said(answer: reqwest::Response) -> String {
 // === impl Peer ===
 
 impl Peer {
-    /// Tells what fires until cancelled. While the Alertmanager cannot be told, only the last round is kept.
+    /// Tells what fires until cancelled, and returns what was told. While the Alertmanager cannot be told, only the last
+    /// round is kept.
     pub(super) async fn run(
         mut self,
         mut rounds: watch::Receiver<Arc<Round>>,
         cancelled: CancellationToken,
-    ) {
+    ) -> Outbox {
         rounds.mark_changed();
         loop {
             tokio::select! {
-                () = cancelled.cancelled() => return,
+                () = cancelled.cancelled() => return self.outbox,
                 changed = rounds.changed() => if changed.is_err() {
-                    return;
+                    return self.outbox;
                 },
             }
             if self.not_before.is_some_and(|at| Instant::now() < at) {
@@ -267,13 +268,14 @@ impl Peer {
             }
             let round = Arc::clone(&rounds.borrow_and_update());
             tokio::select! {
-                () = cancelled.cancelled() => return,
+                () = cancelled.cancelled() => return self.outbox,
                 () = self.tell(&round) => {}
             }
         }
     }
 
     async fn tell(&mut self, round: &Round) {
+        let started = Instant::now();
         let due = self.outbox.due(round, self.source.now());
         let (alone, together): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|posting| posting.alone);
@@ -301,11 +303,17 @@ impl Peer {
                 self.note(outcome.as_ref().err());
             }
             if sent == Sent::Failed {
-                self.not_before = Some(Instant::now() + self.backoff.next_delay());
+                // What was taken without an answer would end by itself in a longer pause, and begin anew after it.
+                let pause = self.backoff.next_delay().min(self.client.config.resend);
+                self.not_before = Some(Instant::now() + pause);
                 return;
             }
             self.backoff.reset();
             self.not_before = None;
+            // What is left may be untrue by now.
+            if started.elapsed() >= TIMEOUT {
+                return;
+            }
         }
     }
 

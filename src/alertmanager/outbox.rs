@@ -3,7 +3,8 @@
 //! Alertmanager forgets: what fires is sent again and again, with an end that lies a few sendings ahead. What is over is
 //! told with an end in the past until it is taken, but only to whom it was told that it fires, or may have been: a resolve out
 //! of nothing can be notified too. It is told again for a while after that, since an Alertmanager that restarts before it notified
-//! the end has forgotten it. What lapses, because too little is known of it to say more, is told of no more.
+//! the end has forgotten it; for as long it is tried in vain, since one that is down forgets that the alert ends by itself, and
+//! remembers on disk whom it notified. What lapses, because too little is known of it to say more, is told of no more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use crate::clock::UnixMillis;
 pub const LIFE: u32 = 3;
 /// A resolve that lies ahead by Alertmanager's clock resolves nothing: it is dated back by more than clocks differ.
 const BACKDATED: Duration = Duration::from_secs(5);
-/// The end of an alert is told again for so long, and for as long as the alert would have lived.
+/// The end of an alert is told again, or tried in vain, for so long, and for as long as the alert would have lived.
 const AFTER: Duration = Duration::from_mins(15);
 /// So many alerts that do not fire are remembered. Videos come and go while an Alertmanager is silent: those over them end
-/// by themselves.
+/// by themselves, if it lives.
 const PAST: usize = 1_024;
 
 /// One alert of a call.
@@ -54,6 +55,7 @@ pub struct Outbox {
 
 #[derive(Clone, Debug)]
 struct Told {
+    /// As it was known last, taken or not.
     alert: Arc<Alert>,
     /// When it was told last; none where that has to be done over at once.
     at: Option<UnixMillis>,
@@ -61,6 +63,8 @@ struct Told {
     ends_at: UnixMillis,
     /// Its end, once that was taken.
     over: Option<UnixMillis>,
+    /// Since when it does not fire.
+    quiet_since: Option<UnixMillis>,
     /// Whether the call that it was in last was refused.
     refused: bool,
 }
@@ -85,29 +89,60 @@ impl Outbox {
         }
     }
 
+    /// Notes what another one was told, which is gone.
+    pub fn inherit(&mut self, gone: Self) {
+        let rank = |told: &Told| (told.over.is_none(), told.ends_at);
+        for (key, told) in gone.told {
+            let ours = self.told.get(&key);
+            if ours.is_none_or(|ours| rank(ours) < rank(&told)) {
+                self.told.insert(key, told);
+            }
+        }
+    }
+
+    /// For somebody who may be one of these at another address: all of it has to be told anew.
+    #[must_use]
+    pub fn heir(&self) -> Self {
+        let mut heir = self.clone();
+        // What was refused was perhaps never believed.
+        heir.told.retain(|_, told| !told.refused);
+        for told in heir.told.values_mut() {
+            told.at = None;
+        }
+        heir
+    }
+
+    /// Notes what fires, and forgets what ended long ago.
+    pub fn look(&mut self, round: &Round, now: UnixMillis) {
+        for (key, told) in &mut self.told {
+            told.look(round.firing.get(key), now);
+        }
+        self.forget(round, now);
+    }
+
     /// What is to be told now.
     pub fn due(&mut self, round: &Round, now: UnixMillis) -> Vec<Posting> {
-        self.forget(round, now);
+        self.look(round, now);
         let ends_at = now.plus(self.resend.saturating_mul(LIFE));
-        let is_due = |key: &Key, alert: &Arc<Alert>| {
-            self.told.get(key).is_none_or(|told| {
-                told.is_due(self.resend, now)
-                    || told.over.is_some()
-                    || told.alert.starts_at != alert.starts_at
-                    || told.alert.lapses_at != alert.lapses_at
-            })
+        let is_due = |key: &Key| {
+            let told = self.told.get(key);
+            told.is_none_or(|told| told.is_due(self.resend, now) || told.over.is_some())
         };
-        let firing = round
-            .firing
-            .iter()
-            .filter(|(key, alert)| is_due(key, alert))
+        let firing = round.firing.iter().filter(|(key, _)| is_due(key));
+        let mut firing: Vec<_> = firing
             .map(|(key, alert)| Posting {
                 key: key.clone(),
                 resolved: false,
                 alone: self.told.get(key).is_some_and(|told| told.refused),
                 alert: Arc::clone(alert),
                 ends_at,
-            });
+            })
+            .collect();
+        // There may be no time for all calls of a round: whoever needs one of his own waits, and the longer he waited the less.
+        firing.sort_by_key(|posting| {
+            let told = self.told.get(&posting.key);
+            told.filter(|told| told.refused).map(|told| told.at)
+        });
         let over = self.told.iter().filter(|(key, told)| {
             let lapsed = told.alert.lapses_at.is_some_and(|at| at <= now);
             match told.over {
@@ -138,6 +173,7 @@ impl Outbox {
                 alert: posting.alert,
                 at: Some(now),
                 ends_at: posting.ends_at,
+                quiet_since: None,
                 refused: false,
             };
             self.told.insert(posting.key, told);
@@ -157,6 +193,7 @@ impl Outbox {
                 alert: posting.alert,
                 at: None,
                 ends_at,
+                quiet_since: before.and_then(|told| told.quiet_since),
                 refused: before.is_some_and(|told| told.refused),
             };
             self.told.insert(posting.key, told);
@@ -182,6 +219,7 @@ impl Outbox {
                     at: Some(now),
                     ends_at: before.map_or(now, |told| told.ends_at),
                     over: None,
+                    quiet_since: None,
                     refused: true,
                 };
                 self.told.insert(posting.key, told);
@@ -194,14 +232,16 @@ impl Outbox {
         self.told.values().any(|told| told.refused)
     }
 
-    /// Forgets what ended by itself or long ago. Where too much is left that does not fire, the oldest of it goes too, and
-    /// first that whose end was taken.
+    /// Forgets what ended long ago. Where too much is left that does not fire, the oldest of it goes too, and first that whose
+    /// end was taken.
     fn forget(&mut self, round: &Round, now: UnixMillis) {
         let after = AFTER.max(self.resend.saturating_mul(LIFE));
-        self.told.retain(|key, told| match told.over {
-            Some(end) => now.since(end) < after,
+        let is_recent = |since: UnixMillis| now.since(since) < after;
+        self.told.retain(|_, told| match told.over {
+            Some(end) => is_recent(end),
             // What is refused as long as it fires was perhaps never believed.
-            None => told.ends_at > now || (told.refused && round.firing.contains_key(key)),
+            None if told.refused => told.quiet_since.is_none() || told.ends_at > now,
+            None => told.quiet_since.is_none_or(is_recent) || told.ends_at > now,
         });
         let past = self
             .told
@@ -220,6 +260,19 @@ impl Outbox {
 // === impl Told ===
 
 impl Told {
+    /// Notes whether it fires, and as what. What has changed is due at once.
+    fn look(&mut self, firing: Option<&Arc<Alert>>, now: UnixMillis) {
+        let Some(alert) = firing else {
+            self.quiet_since.get_or_insert(now);
+            return;
+        };
+        self.quiet_since = None;
+        if (self.alert.starts_at, self.alert.lapses_at) != (alert.starts_at, alert.lapses_at) {
+            self.alert = Arc::clone(alert);
+            self.at = None;
+        }
+    }
+
     fn is_due(&self, resend: Duration, now: UnixMillis) -> bool {
         // A time that lies ahead was told before the clock was set back.
         self.at.is_none_or(|at| now.since(at) >= resend || at > now)

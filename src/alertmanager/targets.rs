@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,9 +58,18 @@ pub struct Target {
     observer: Arc<Failures>,
     resolver: Arc<dyn Resolver>,
     seed: u64,
-    /// Who is told, and how to end that.
-    peers: BTreeMap<SocketAddr, CancellationToken>,
+    /// Who is told.
+    peers: BTreeMap<SocketAddr, Known>,
+    /// What those were told that are gone. Whoever is new may be one of them: an Alertmanager that was moved has its disk, and
+    /// another address.
+    gone: Outbox,
     outage: Outage,
+}
+
+/// Somebody who is told.
+struct Known {
+    ending: CancellationToken,
+    task: JoinHandle<Outbox>,
 }
 
 /// Passes on what becomes of alerts, and remembers whether the last call failed.
@@ -169,6 +179,7 @@ impl Target {
             resolver,
             seed,
             peers: BTreeMap::new(),
+            gone: Outbox::new(config.resend),
             outage: Outage::default(),
         }
     }
@@ -187,7 +198,9 @@ impl Target {
             };
             let error = found.as_ref().err().cloned();
             match found {
-                Ok(addresses) => self.follow(&addresses, &rounds, &cancelled, &tracker),
+                Ok(addresses) => {
+                    self.follow(&addresses, &rounds, &cancelled, &tracker).await;
+                }
                 // Nobody else tells of what is not sent.
                 Err(_) if self.peers.is_empty() => {
                     let firing = rounds.borrow().firing.len();
@@ -244,21 +257,25 @@ impl Target {
     }
 
     /// Begins to tell those that are new, and ends with those that are gone.
-    fn follow(
+    async fn follow(
         &mut self,
         addresses: &BTreeSet<SocketAddr>,
         rounds: &watch::Receiver<Arc<Round>>,
         cancelled: &CancellationToken,
         tracker: &TaskTracker,
     ) {
-        self.peers.retain(|address, peer| {
-            let stays = addresses.contains(address);
-            if !stays {
-                info!(alertmanager = %self.name, %address, "An Alertmanager is gone.");
-                peer.cancel();
+        let gone = self
+            .peers
+            .extract_if(.., |address, _| !addresses.contains(address));
+        for (address, peer) in gone {
+            info!(alertmanager = %self.name, %address, "An Alertmanager is gone.");
+            peer.ending.cancel();
+            if let Ok(outbox) = peer.task.await {
+                self.gone.inherit(outbox);
             }
-            stays
-        });
+        }
+        let round = Arc::clone(&rounds.borrow());
+        self.gone.look(&round, self.source.now());
         for address in addresses {
             if self.peers.contains_key(address) {
                 continue;
@@ -266,7 +283,7 @@ impl Target {
             let peer = Peer {
                 name: Arc::clone(&self.name),
                 client: Client::new(self.url.clone(), *address, self.config.clone()),
-                outbox: Outbox::new(self.config.resend),
+                outbox: self.gone.heir(),
                 source: Arc::clone(&self.source),
                 observer: Arc::clone(&self.observer) as _,
                 backoff: Backoff::new(fastrand::Rng::with_seed(self.seed)),
@@ -274,8 +291,8 @@ impl Target {
                 outage: Outage::default(),
             };
             let ending = cancelled.child_token();
-            tracker.spawn(peer.run(rounds.clone(), ending.clone()));
-            self.peers.insert(*address, ending);
+            let task = tracker.spawn(peer.run(rounds.clone(), ending.clone()));
+            self.peers.insert(*address, Known { ending, task });
         }
     }
 

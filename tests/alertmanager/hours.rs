@@ -390,6 +390,54 @@ async fn a_name_is_looked_up_again_and_whoever_is_new_or_gone_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_moved_is_told_at_its_new_address_what_is_over() {
+    let (clocked, names) = (Clocked::new(), Arc::new(Names::default()));
+    let first = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+    let port = first.address.port();
+    let [second, third, fourth] =
+        [2, 3, 4].map(|host| clocked.receiver((Ipv4Addr::new(127, 0, 0, host), port)));
+    names.lead_to(&[&first]);
+    clocked.stalled([1, 2]);
+    let url = format!("http://alertmanagers.test:{port}");
+    let config = AlertmanagerConfig {
+        urls: vec![url.parse().unwrap()],
+        ..config(&[])
+    };
+    let alerting = clocked.start(config, Arc::clone(&names)).await;
+    clocked
+        .is_informed(&first, &[fires(1), fires(2)].into())
+        .await;
+
+    // A pod is down for longer than an alert lives, and comes back elsewhere with its disk.
+    first.answer(Answer::Status(503, ""));
+    clocked.step().await;
+    clocked.stalled([2]);
+    while clocked.since_start() < minutes(2) {
+        clocked.step().await;
+    }
+    names.lead_to(&[&second]);
+    while second.taken().is_empty() {
+        clocked.step().await;
+    }
+    assert!(clocked.since_start() <= minutes(3));
+    assert_eq!(second.taken(), [ends(1), fires(2)]);
+    // It may move again before it has notified the end.
+    names.lead_to(&[&third]);
+    while third.taken().is_empty() {
+        clocked.step().await;
+    }
+    assert_eq!(third.taken(), [ends(1), fires(2)]);
+
+    clocked.go_on(minutes(20), &third, &[fires(2)]).await;
+    names.lead_to(&[&fourth]);
+    while fourth.taken().is_empty() {
+        clocked.step().await;
+    }
+    assert_eq!(fourth.taken(), [fires(2)], "that was long ago");
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_name_with_both_families_the_one_that_accepts_connections_is_used() {
     let (log, clocked, names) = (Log::default(), Clocked::new(), Arc::new(Names::default()));
     let _open = log.open();
@@ -517,11 +565,11 @@ async fn one_that_is_dead_for_an_hour_holds_up_nobody_and_is_told_the_truth_in_o
         clocked.stalled(videos.iter().copied());
         videos.iter().copied().map(fires).collect::<Vec<String>>()
     };
-    let (lapses, over, lasts, passes, begins) = (1, 2, 3, 4, 5);
-    let at_first = firing(&[lapses, lasts]);
+    let (lapsed, over, lasts, passes, begins) = (1, 2, 3, 4, 5);
+    let at_first = firing(&[lapsed, lasts]);
     let alerting = clocked.start(config, Arc::default()).await;
     clocked.go_on(minutes(20), &live, &at_first).await;
-    let later = firing(&[lapses, over, lasts]);
+    let later = firing(&[lapsed, over, lasts]);
     clocked.go_on(minutes(24), &live, &later).await;
     clocked
         .is_informed(&dead, &later.into_iter().collect())
@@ -554,8 +602,9 @@ async fn one_that_is_dead_for_an_hour_holds_up_nobody_and_is_told_the_truth_in_o
         .await;
     let told = |requests: usize| dead.taken().split_off(requests);
     let at_once = told(before_taken(&dead, before));
-    // Silence tells nobody that it did not take what passed.
-    let expected = [ends(over), ends(passes), fires(lasts), fires(begins)];
+    // Silence tells nobody that it did not take what passed, and who restarted forgot that an alert ends by itself.
+    let over = [ends(lapsed), ends(over), ends(passes)];
+    let expected = [over.as_slice(), &[fires(lasts), fires(begins)]].concat();
     assert_eq!(at_once, expected);
     assert_eq!(dead.requests().len(), before + hour + 1, "one call");
 
@@ -563,8 +612,7 @@ async fn one_that_is_dead_for_an_hour_holds_up_nobody_and_is_told_the_truth_in_o
     let afterwards: BTreeSet<String> = told(before_taken(&dead, before + hour + 1))
         .into_iter()
         .collect();
-    let ends = [ends(over), ends(passes)];
-    assert_eq!(afterwards, truth.into_iter().chain(ends).collect());
+    assert_eq!(afterwards, truth.into_iter().chain(over).collect());
     alerting.stop().await;
 }
 
@@ -605,6 +653,19 @@ async fn what_was_stored_without_an_answer_ends_for_whoever_stored_it() {
         assert!(receiver.taken().contains(&ends(1)), "{}", receiver.address);
         clocked.is_informed(receiver, &BTreeSet::new()).await;
     }
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_without_an_answer_does_not_end_by_itself_between_two_calls() {
+    let clocked = Clocked::new();
+    let slow = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+    slow.answer(Answer::TakenThenSilence);
+    clocked.stalled([1]);
+    // The shortest that a config may have: alerts live for half a minute.
+    let alerting = clocked.start(config(&[slow.address]), Arc::default()).await;
+    clocked.go_on(minutes(20), &slow, &[fires(1)]).await;
+    assert!(clocked.failed(&slow) > 40, "{}", clocked.failed(&slow));
     alerting.stop().await;
 }
 

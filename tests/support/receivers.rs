@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub(crate) enum Answer {
     Status(u16, &'static str),
     /// With 400 where an alert about this video is among them, and else with 200.
     Refusing(&'static str),
+    /// With this status, after so long.
+    Late(Duration, u16),
     /// Not at all.
     Silence,
     /// Not at all, though what came is stored.
@@ -67,7 +70,7 @@ impl Answer {
     /// Whether what it answers is stored.
     pub(crate) const fn is_taken(&self) -> bool {
         match self {
-            Self::Status(status, _) => matches!(status, 200 | 400),
+            Self::Status(status, _) | Self::Late(_, status) => matches!(status, 200 | 400),
             Self::Silence | Self::Refusing(_) => false,
             Self::TakenThenSilence | Self::TakenThenGone | Self::TakenThen(_) => true,
         }
@@ -201,6 +204,10 @@ impl Receiver {
             }
             Answer::TakenThenGone | Answer::Refusing(_) => return Ok(()),
             Answer::TakenThen(status) => (status, ""),
+            Answer::Late(after, status) => {
+                thread::sleep(after);
+                (status, "")
+            }
             Answer::Status(status, text) => (status, text),
         };
         let length = text.len();

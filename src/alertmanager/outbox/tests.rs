@@ -155,13 +155,32 @@ fn a_resolve_lies_in_the_past_and_not_before_the_start() {
 }
 
 #[test]
-fn nobody_hears_of_the_end_of_what_he_was_not_told_or_what_ended_by_itself() {
+fn nobody_hears_of_the_end_of_what_he_was_not_told() {
     let mut outbox = Outbox::new(RESEND);
     // Not taken.
     assert_eq!(outbox.due(&round([1]), at(0)).len(), 1);
     assert_eq!(outbox.due(&round([]), at(5)), []);
-    told(&mut outbox, &round([1]), 10);
-    assert_eq!(outbox.due(&round([]), at(10 + 180)), []);
+}
+
+#[test]
+fn an_end_is_tried_for_a_quarter_of_an_hour_though_its_alert_ended_by_itself_long_before() {
+    let mut outbox = Outbox::new(RESEND);
+    told(&mut outbox, &round([1]), 0);
+    // It is down for an hour, and has forgotten the alert when it is back, but not whom it notified.
+    for minute in 1..60 {
+        assert_eq!(outbox.due(&round([1]), at(60 * minute)).len(), 1);
+    }
+    let over = 60 * 60;
+    for secs in [over, over + 899] {
+        let due = outbox.due(&round([]), at(secs));
+        assert!(due[0].resolved);
+        assert!(due[0].ends_at < at(secs));
+    }
+    let mut late = outbox.clone();
+    assert_eq!(late.due(&round([]), at(over + 900)), []);
+    assert!(late.told.is_empty());
+    assert_eq!(told(&mut outbox, &round([]), over + 899), [true]);
+    assert_eq!(told(&mut outbox, &round([]), over + 900), NOTHING);
 }
 
 #[test]
@@ -173,22 +192,22 @@ fn the_end_of_what_may_have_been_taken_is_told_until_that_is_taken() {
     let due = outbox.due(&round([1]), at(5));
     assert!(!due[0].resolved);
     outbox.perhaps_taken(due);
-    for secs in [10, 5 + 179] {
+    for secs in [10, 5 + 179, 10 + 899] {
         let due = outbox.due(&round([]), at(secs));
         assert!(due[0].resolved);
         outbox.perhaps_taken(due);
     }
-    assert_eq!(outbox.due(&round([]), at(5 + 180)), []);
+    assert_eq!(outbox.due(&round([]), at(10 + 900)), []);
 
-    let due = outbox.due(&round([1]), at(200));
+    let due = outbox.due(&round([1]), at(1_000));
     outbox.perhaps_taken(due);
-    assert_eq!(told(&mut outbox, &round([]), 205), [true]);
-    assert_eq!(told(&mut outbox, &round([]), 210), NOTHING);
+    assert_eq!(told(&mut outbox, &round([]), 1_005), [true]);
+    assert_eq!(told(&mut outbox, &round([]), 1_010), NOTHING);
     // So is one that is told again.
-    let due = outbox.due(&round([]), at(265));
+    let due = outbox.due(&round([]), at(1_065));
     outbox.perhaps_taken(due);
-    assert_eq!(told(&mut outbox, &round([]), 270), [true]);
-    assert_eq!(told(&mut outbox, &round([]), 275), NOTHING);
+    assert_eq!(told(&mut outbox, &round([]), 1_070), [true]);
+    assert_eq!(told(&mut outbox, &round([]), 1_075), NOTHING);
 }
 
 #[test]
@@ -257,6 +276,21 @@ fn a_refused_call_is_told_over_one_by_one_and_a_refused_alert_at_its_next_turn()
 }
 
 #[test]
+fn of_those_that_are_told_by_themselves_it_is_the_turn_of_whoever_waits_longest() {
+    let mut outbox = Outbox::new(RESEND);
+    let due = outbox.due(&round([1, 2, 3]), at(0));
+    outbox.refused(due, at(0));
+    let keys = |due: &[Posting]| due.iter().map(|due| due.key.clone()).collect::<Vec<_>>();
+    let due = outbox.due(&round([1, 2, 3]), at(5));
+    assert_eq!(keys(&due), [key(1), key(2), key(3)]);
+    for posting in due.into_iter().take(2) {
+        outbox.refused(vec![posting], at(5));
+    }
+    let due = outbox.due(&round([1, 2, 3, 4]), at(65));
+    assert_eq!(keys(&due), [key(4), key(3), key(1), key(2)]);
+}
+
+#[test]
 fn of_what_was_refused_by_itself_no_end_is_told_unless_it_was_taken_before() {
     for (was_taken, expected) in [(false, vec![]), (true, vec![true])] {
         let mut outbox = Outbox::new(RESEND);
@@ -285,6 +319,33 @@ fn a_clock_that_was_set_back_silences_nothing() {
     assert_eq!(told(&mut outbox, &round([]), 65), [true]);
     let due = outbox.due(&round([]), at(20));
     assert!(due[0].ends_at < at(20), "an end lies in the past");
+}
+
+#[test]
+fn an_heir_is_told_anew_what_those_were_told_who_are_gone() {
+    let [mut well, mut down] = [(); 2].map(|()| Outbox::new(RESEND));
+    for outbox in [&mut well, &mut down] {
+        told(outbox, &round([1, 2]), 0);
+    }
+    assert_eq!(told(&mut well, &round([2]), 5), [true]);
+    let refused = down.due(&round([2, 3]), at(6)).split_off(1);
+    down.refused(refused, at(6));
+    for order in [[&well, &down], [&down, &well]] {
+        let mut gone = Outbox::new(RESEND);
+        for outbox in order {
+            gone.inherit(outbox.clone());
+        }
+        let mut heir = gone.heir();
+        assert_eq!(heir.told.len(), 2, "none that was refused");
+        // The end of 1 was not told to both.
+        let (_, told_of) = heir.told.first_key_value().unwrap();
+        assert_eq!(told_of.over, None);
+        assert_eq!(told(&mut heir, &round([2]), 10), [true, false]);
+        // Nobody new comes for long.
+        gone.look(&round([2]), at(10));
+        gone.look(&round([2]), at(10 + 900));
+        assert_eq!(told(&mut gone.heir(), &round([2]), 10 + 900), [false]);
+    }
 }
 
 #[test]
@@ -322,6 +383,12 @@ fn what_lapsed_is_not_called_resolved_and_what_recovered_before_is() {
     };
     assert_eq!(told(&mut outbox(), &round([]), 29), [true]);
     assert_eq!(told(&mut outbox(), &round([]), 30), NOTHING);
+    // Nor where it was abandoned while nobody could be told.
+    let mut unaware = Outbox::new(RESEND);
+    told(&mut unaware, &round([1]), 0);
+    assert_eq!(unaware.due(&lapsing, at(5)).len(), 1);
+    assert_eq!(unaware.clone().due(&round([]), at(29)).len(), 1);
+    assert_eq!(unaware.due(&round([]), at(30)), []);
 }
 
 /// What becomes of a call.
