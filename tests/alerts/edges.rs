@@ -11,15 +11,19 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use vod_callback_exporter::alertmanager::alerts::{GRAFANA, RUNBOOKS};
 use vod_callback_exporter::metrics::catalogue::{self, Kind, LABELS};
 
 use super::lint;
 use super::proof::set_thresholds;
 use super::referees::Referees;
-use super::rules;
+use super::rules::{self, Rule};
 use super::series::notation;
 
 use Part::{Gone, Is, Jumps, Rises};
+
+#[path = "sentences.rs"]
+mod sentences;
 
 /// For how long an alert outlives the exporter, which is less than any memory but that of credentials.
 const MEMORY: u32 = 45;
@@ -57,6 +61,12 @@ enum Look {
     Never(u32),
     /// At that minute: the labels of all that fire.
     Firing(u32, Vec<String>),
+    /// At the end: the labels of the one that fires, the end of its link and its sentences.
+    Saying {
+        labels: &'static str,
+        dashboard: &'static str,
+        description: &'static str,
+    },
 }
 
 /// What is to be seen of an alert in a scene.
@@ -487,11 +497,12 @@ impl Case {
         let alert = self.alert;
         let firing = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}}");
         let test = |look: &Look| match look {
-            Look::Never(until) => json!({
+            Look::Saying { .. } => None,
+            Look::Never(until) => Some(json!({
                 "expr": format!("count_over_time({firing}[{until}m]) # {}", self.name),
                 "eval_time": format!("{until}m"),
                 "exp_samples": [],
-            }),
+            })),
             Look::Firing(minute, labels) => {
                 let samples = labels.iter().map(|labels| {
                     let own = quoted(labels.split(' ').filter_map(|label| label.split_once('=')));
@@ -500,14 +511,46 @@ impl Case {
                     );
                     json!({"labels": all, "value": 1})
                 });
-                json!({
+                Some(json!({
                     "expr": format!("{firing} # {}", self.name),
                     "eval_time": format!("{minute}m"),
                     "exp_samples": samples.collect::<Vec<_>>(),
-                })
+                }))
             }
         };
-        self.looks.iter().map(test).collect()
+        self.looks.iter().filter_map(test).collect()
+    }
+
+    /// What the alert is to say, all of it.
+    fn sayings(&self, rule: &Rule) -> Vec<Value> {
+        let saying = |look: &Look| {
+            let Look::Saying {
+                labels,
+                dashboard,
+                description,
+            } = look
+            else {
+                return None;
+            };
+            let mut all = json!({"severity": rule.severity});
+            for (name, value) in labels.split(' ').filter_map(|label| label.split_once('=')) {
+                all[name] = value.into();
+            }
+            Some(json!({
+                "eval_time": format!("{}m", self.scene.minutes),
+                "alertname": self.alert,
+                "exp_alerts": [{
+                    "exp_labels": all,
+                    "exp_annotations": {
+                        "summary": rule.annotation("summary"),
+                        "description": description,
+                        "runbook_url": format!("{RUNBOOKS}/{}.md", self.alert),
+                        "dashboard_url": format!("{GRAFANA}/d/{dashboard}"),
+                    },
+                }],
+            }))
+        };
+        self.looks.iter().filter_map(saying).collect()
     }
 }
 
@@ -1442,7 +1485,7 @@ fn judge(promtools: &[PathBuf], sheets: &[Vec<Case>]) -> Vec<Vec<String>> {
                 thresholds.map(|(name, value)| (name, format!("vector({value:?})"))),
             );
             let rule = rules.iter().find(|rule| rule.name == alert);
-            let severity = &rule.unwrap_or_else(|| panic!("no alert {alert}")).severity;
+            let rule = rule.unwrap_or_else(|| panic!("no alert {alert}"));
             let selectors = rules
                 .iter()
                 .flat_map(|rule| rules::names(&rule.expr).selectors);
@@ -1451,7 +1494,8 @@ fn judge(promtools: &[PathBuf], sheets: &[Vec<Case>]) -> Vec<Vec<String>> {
                 json!({
                     "interval": format!("{every}m"),
                     "input_series": case.scene.input(|name| wanted.contains(name)),
-                    "promql_expr_test": case.tests(severity),
+                    "promql_expr_test": case.tests(&rule.severity),
+                    "alert_rule_test": case.sayings(rule),
                 })
             });
             let file = json!({

@@ -64,6 +64,7 @@ fn every_alert_has_a_row_and_every_row_an_alert() {
 #[test]
 fn every_alert_says_what_it_is_and_where_to_look() {
     let mut promised: BTreeMap<&str, u32> = BTreeMap::new();
+    let list = std::fs::read_to_string(rules::root().join("docs/runbooks/README.md")).unwrap();
     let alerts = alerts();
     for alert in special::ALERTS {
         let rule = alerts.iter().find(|rule| rule.name == *alert).unwrap();
@@ -106,11 +107,15 @@ fn every_alert_says_what_it_is_and_where_to_look() {
         let uid = dashboard
             .strip_prefix(&format!("{GRAFANA}/d/"))
             .unwrap_or("");
-        let uid = uid.split('?').next().unwrap_or("");
+        let uid = uid.split(['?', '{']).next().unwrap_or("");
         assert!(DASHBOARDS.contains(&uid), "{name}: {dashboard}");
 
         let within = format!("{} minutes", promised[name.as_str()]);
         has_page(name, &rule.severity, &within);
+        assert!(
+            list.contains(&format!("]({name}.md) | {} | {summary} |\n", rule.severity)),
+            "the list of runbooks does not sum up {name} as {summary:?}"
+        );
     }
 }
 

@@ -36,8 +36,6 @@ pub(crate) struct Row {
     /// The same trouble, over at some time, and after how many minutes the alert has fired and is over, too. Every alert has
     /// such a row.
     pub(crate) ends: Option<(World, u32)>,
-    /// The exact description of an alert that fires, where it tells no number that varies.
-    pub(crate) description: Option<&'static str>,
     /// Labels beside its name and severity, of each alert that fires.
     pub(crate) labels: &'static [&'static [(&'static str, &'static str)]],
     /// Thresholds that are not as in the file, and their expressions.
@@ -63,7 +61,6 @@ pub(crate) type Since<'a> = (&'a str, u32);
 struct Case {
     timeline: Timeline,
     tests: Vec<Value>,
-    alerts: Vec<Value>,
 }
 
 /// From the trouble's beginning to the alert, at most.
@@ -134,7 +131,6 @@ pub(crate) async fn prove(row: Row) {
         ));
     }
     cases[0].tests.push(labels(&row, rule, promised));
-    cases[0].alerts.extend(described(&row, rule, promised));
     for (name, world) in &row.silent {
         let mut sim = world.live(row.silent_minutes, Fate::default()).await;
         let timeline = Timeline::new(std::mem::take(&mut sim.scrapes), world.mode);
@@ -177,11 +173,7 @@ pub(crate) fn judge_begins_once(referees: &Referees, alert: &str, timeline: Time
         ),
         1.0,
     )];
-    let case = Case {
-        timeline,
-        tests,
-        alerts: Vec::new(),
-    };
+    let case = Case { timeline, tests };
     judge(referees, &[alert], &[], &[case]);
 }
 
@@ -200,7 +192,6 @@ pub(crate) fn judge_steady(
                 .iter()
                 .map(|(matcher, by)| steady(matcher, name, *by, end))
                 .collect(),
-            alerts: Vec::new(),
         })
         .collect();
     judge(referees, needed, &[], &cases);
@@ -236,33 +227,7 @@ fn fires(alert: &str, name: &str, timeline: &Timeline, [from, by, end]: [u32; 3]
             ),
             steady(&format!("alertname=\"{alert}\""), name, by, end),
         ],
-        alerts: Vec::new(),
     }
-}
-
-/// The one alert of a row that has a description, in full.
-fn described(row: &Row, rule: &Rule, minute: u32) -> Option<Value> {
-    let description = row.description?;
-    let [of_it] = row.labels else {
-        panic!("one alert has one description");
-    };
-    let mut labels = json!({"severity": rule.severity});
-    for (name, value) in *of_it {
-        labels[name] = (*value).into();
-    }
-    Some(json!({
-        "eval_time": format!("{minute}m"),
-        "alertname": row.alert,
-        "exp_alerts": [{
-            "exp_labels": labels,
-            "exp_annotations": {
-                "summary": rule.annotation("summary"),
-                "description": description,
-                "runbook_url": rule.annotation("runbook_url"),
-                "dashboard_url": rule.annotation("dashboard_url").replace("{{ $labels.queue }}", "vod"),
-            },
-        }],
-    }))
 }
 
 /// What fires has these labels and no others.
@@ -299,7 +264,6 @@ fn ends(alert: &str, timeline: &Timeline, end: u32) -> Case {
             ),
             is(end, &format!("count({firing}) or vector(0) # ends"), 0.0),
         ],
-        alerts: Vec::new(),
     }
 }
 
@@ -313,7 +277,6 @@ fn silent(matcher: &str, name: &str, timeline: &Timeline, end: u32) -> Case {
             "eval_time": format!("{end}m"),
             "exp_samples": [],
         })],
-        alerts: Vec::new(),
     }
 }
 
@@ -344,7 +307,6 @@ fn judge(referees: &Referees, alerts: &[&str], thresholds: &[(&str, &str)], case
             "interval": "1m",
             "input_series": case.timeline.input(&|name: &str| wanted.contains(name)),
             "promql_expr_test": case.tests,
-            "alert_rule_test": case.alerts,
         })
     });
     promtool_test(

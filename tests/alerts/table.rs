@@ -37,7 +37,6 @@ fn row(alert: &'static str, tells_after: u32, fires: World) -> Row {
         silent: Vec::new(),
         silent_minutes: tells_after + 30,
         ends: None,
-        description: None,
         labels: &[&[("queue", "vod")]],
         thresholds: &[],
         without: &[],
@@ -311,9 +310,6 @@ table! {
                 ..configured(|sim| sim.configure_callback("vod", &["FileUploadComplete", "TranscodeComplete"]))
             }, 28)),
             silent: vec![("right", configured(|sim| sim.configure_callback("vod", &["ALL"])))],
-            description: Some(
-                "Check events of VOD's callback configuration fails for queue vod: callbacks do not come, or not all. The exporter's log names the remedy.",
-            ),
             labels: &[&[("queue", "vod"), ("check", "events")]],
             ..row("VodCallbackConfigWrong", 1, configured(|sim| {
                 sim.configure_callback("vod", &["FileUploadComplete", "TranscodeComplete"]);
@@ -324,9 +320,6 @@ table! {
         silent: vec![("three an hour", consumed(|sim| sim.strangers = 3))],
         // A day after the last of them, and what was scraped before leaves the range.
         ends: Some((consumed(|sim| sim.strangers = 4), 24 * 60 + 10)),
-        description: Some(
-            "Somebody else receives from queue vod: its numbers are a lower bound, and stalls, silence and lost callbacks cannot be told for 24 hours.",
-        ),
         ..row("VodViewIncomplete", 2, consumed(|sim| sim.strangers = 4))
     };
     stall_detection_blind: Row {
@@ -335,9 +328,6 @@ table! {
             minute: |sim, minute| if minute == 40 { sim.ask_vod(true) },
             ..peeked(|sim| sim.ask_vod(false))
         }, 45)),
-            description: Some(
-            "Queue vod is only peeked at and VOD's API is not asked about its videos: a stalled transcode shows nowhere.",
-        ),
         // The last look with VOD's help leaves the range.
         ..row("VodStallDetectionBlind", 6, peeked(|sim| sim.ask_vod(false)))
     };
@@ -590,7 +580,6 @@ table! {
                 ..dead(|sim| sim.poison(true))
             }, 28)),
             silent: vec![("empty", dead(|_| {}))],
-            description: Some("Dead-letter queue vod holds messages that their consumers gave up."),
             ..row("VodDeadLetters", 1, dead(|sim| sim.poison(true)))
         }
     };
@@ -620,9 +609,6 @@ table! {
             ..peeked(|sim| { sim.worker = Worker::Takes(0); sim.counters_retired = true; })
         }, 40)),
         silent: vec![("quick worker", peeked(|sim| sim.counters_retired = true))],
-        description: Some(
-            "MNS says that queue vod is empty while messages are seen in it: mns_queue_messages is absent. Of the alerts, only VodBacklogDrainsSlowly asks for it, and can do without.",
-        ),
         // A message a minute old, and three ticks.
         ..row("VodDepthUntrusted", 5, peeked(|sim| {
             sim.worker = Worker::Takes(0);
@@ -684,7 +670,6 @@ table! {
             minute: |sim, minute| sim.down = minute < 3,
             ..consumed(|_| {})
         })],
-        description: Some("No exporter tells of queue vod any more, though one did within the last 3 days: nobody sees its trouble."),
         without: &[
             (Variant::Restart, "the process would watch it again"),
             (Variant::Gap, "the exporter being down is another alert"),
