@@ -106,6 +106,9 @@ impl Metrics {
 
     /// A call of VOD's API with an account is over; `code` is `ok` or the kind of its error.
     pub fn vod_called(&self, account: &str, operation: &str, code: &str) {
+        // There from the first call on, so that the first answer after refusals is an increase.
+        self.vod_requests
+            .with_label_values(&[account, operation, "ok"]);
         self.vod_requests
             .with_label_values(&[account, operation, code])
             .inc();

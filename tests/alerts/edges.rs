@@ -31,7 +31,7 @@ const MEMORY: u32 = 45;
 const LONG: u32 = 75;
 const DAY: u32 = 24 * 60;
 const WEEK: u32 = 7 * DAY;
-/// A type of event, of which the base knows two.
+/// A type of event, of which the base knows three.
 const EVENT: &str = "event_type=TranscodeComplete";
 
 /// What happens to a series at a minute.
@@ -76,6 +76,8 @@ struct Case {
     scene: Scene,
     /// Thresholds that are not as in the file.
     thresholds: Vec<(&'static str, f64)>,
+    /// Thresholds that queue `vod` has for itself.
+    own: Vec<(&'static str, f64)>,
     looks: Vec<Look>,
 }
 
@@ -205,7 +207,11 @@ impl Scene {
         let info = format!(
             "mns_queue_info mns_queue={queue} account=1 mns_region=cn-shanghai mode=consume role=callback"
         );
-        let events = ["TranscodeComplete", "FileUploadComplete"];
+        let events = [
+            "TranscodeComplete",
+            "StreamTranscodeComplete",
+            "DeleteMediaComplete",
+        ];
         let each = |series: &str, values: &[&str]| -> Vec<String> {
             values
                 .iter()
@@ -460,6 +466,7 @@ impl Case {
             name: name.into(),
             scene,
             thresholds: Vec::new(),
+            own: Vec::new(),
             looks: Vec::new(),
         }
     }
@@ -490,6 +497,12 @@ impl Case {
     /// With another threshold.
     fn set(mut self, threshold: &'static str, value: f64) -> Self {
         self.thresholds.push((threshold, value));
+        self
+    }
+
+    /// With a threshold that is the queue's own.
+    fn own(mut self, threshold: &'static str, value: f64) -> Self {
+        self.own.push((threshold, value));
         self
     }
 
@@ -685,6 +698,58 @@ fn failing(fault: &str, fails: f64, events: f64) -> Scene {
         )
 }
 
+/// A video every two minutes, of which some fail, until so many ended; no half-hour holds the traffic.
+fn failing_slowly(fault: &str, share: f64, events: f64) -> Scene {
+    let until = 60 + whole_minutes(events * 120.0);
+    let each = |rate: f64| [(60, Rises(rate)), (until, Rises(0.0))];
+    healthy(until + 8)
+        .with(
+            &format!("vod_events_total {EVENT} status=success"),
+            &each((1.0 - share) / 2.0),
+        )
+        .with(
+            &format!("vod_events_total {EVENT} status=fail"),
+            &each(share / 2.0),
+        )
+        .with(
+            &format!("vod_event_faults_total {EVENT} fault={fault}"),
+            &each(share / 2.0),
+        )
+}
+
+/// So many videos, so many outputs of them and how many of these fail.
+fn outputs(videos: f64, outputs: f64, fails: f64) -> Scene {
+    let of = "event_type=StreamTranscodeComplete";
+    failing("service", 0.0, videos)
+        .jumps(
+            &format!("vod_events_total {of} status=success"),
+            60,
+            outputs - fails,
+        )
+        .jumps(&format!("vod_events_total {of} status=fail"), 60, fails)
+        .jumps(
+            &format!("vod_event_faults_total {of} fault=service"),
+            60,
+            fails,
+        )
+}
+
+fn deleting(fails: f64, events: f64) -> Scene {
+    let of = "event_type=DeleteMediaComplete";
+    healthy(90)
+        .jumps(
+            &format!("vod_events_total {of} status=success"),
+            60,
+            events - fails,
+        )
+        .jumps(&format!("vod_events_total {of} status=fail"), 60, fails)
+        .jumps(
+            &format!("vod_event_faults_total {of} fault=config"),
+            60,
+            fails,
+        )
+}
+
 fn closed(verdict: &str, count: f64) -> Scene {
     let series = format!("vod_transcodes_closed_total verdict={verdict}");
     healthy(62).jumps(&series, 60, count)
@@ -779,6 +844,18 @@ fn undecodable(failures: f64, seen: f64) -> Scene {
             failures,
         )
         .jumps("mns_messages_seen_total", 60, seen)
+}
+
+/// A message in ten minutes that is no event, and as many that are one, until so many failed.
+fn undecodable_slowly(failures: f64) -> Scene {
+    let until = 60 + whole_minutes(failures * 600.0);
+    let failed = [(60, Rises(0.1)), (until, Rises(0.0))];
+    healthy(until + 8)
+        .with("vod_event_decode_failures_total reason=not_json", &failed)
+        .with(
+            "mns_messages_seen_total",
+            &[(60, Rises(0.2)), (until, Rises(0.0))],
+        )
 }
 
 /// So many events that came so late, and others that came at once, all within one minute to five.
@@ -920,6 +997,14 @@ edges! {
         |n| failing("service", n / 2.0, n) => counted();
     "fault_min_events" 20.0, "VodServiceFaults", SERVICE, 19.0 => 20.0,
         |n| failing("service", n / 2.0, n).peeked() => counted();
+    "fault_min_events" 20.0, "VodServiceFaults", SERVICE, 19.0 => 20.5,
+        |n| failing_slowly("service", 1.0, n) => counted();
+    "service_fault_ratio" 0.1, "VodServiceFaults", SERVICE, 0.095 => 0.105,
+        |n| failing_slowly("service", n, 60.0) => counted();
+    "config_fault_ratio" 0.1, "VodConfigFaults", CONFIG, 0.095 => 0.105,
+        |n| failing_slowly("config", n, 60.0) => counted();
+    "other_fault_ratio" 0.25, "VodOtherFaults", OTHER, 0.24 => 0.26,
+        |n| failing_slowly("other", n, 60.0) => counted();
 
     "silence_seconds" 7200.0, "VodQueueSilent", VOD, 6840.0 => 7560.0, |n| quiet(n, 30.0, DAY);
     "silence_min_events" 10.0, "VodQueueSilent", VOD, 9.0 => 10.0, |n| quiet(7560.0, n, DAY);
@@ -949,6 +1034,7 @@ edges! {
     "decode_failure_ratio" 0.02, "VodDecodeFailures", VOD, 0.019 => 0.021,
         |n| undecodable(1000.0 * n, 1000.0) => counted();
     "decode_failure_min" 5.0, "VodDecodeFailures", VOD, 4.0 => 5.0, |n| undecodable(n, 20.0) => counted();
+    "decode_failure_min" 5.0, "VodDecodeFailures", VOD, 4.0 => 5.0, undecodable_slowly => counted();
 
     "playable_min_events" 20.0, FAST, VOD, 19.0 => 20.0, |n| played(n / 2.0, n / 2.0) => counted();
     "playable_min_events" 20.0, SLOW, VOD, 19.0 => 20.0, |n| played(n / 2.0, n / 2.0).until(77) => counted();
@@ -959,6 +1045,10 @@ edges! {
         |n| healthy(62 + whole_minutes(n)).with(TICK, &[(60, Rises(0.0))]) => remembered(0);
     "credentials_seconds" 270.0, "VodCredentialsExpiring", "account=main", 285.0 => 255.0,
         |n| healthy(67).with(EXPIRY, &[(60, Is(3600.0 + n)), (60, Rises(60.0))]) => remembered(20);
+    "api_min_calls" 5.0, "VodStallDetectionBlind", "job=exporter account=second operation=GetVideoInfos", 4.0 => 5.0,
+        |n| healthy(80)
+            .with(&format!("{ASKED} account=second code=ok"), &[(20, Rises(0.0))])
+            .with(&format!("{ASKED} account=second code=access_denied"), &[(60, Jumps(n))]);
     "alert_failure_ratio" 0.5, "VodAlertDeliveryFailing", "alertmanager=one", 0.47 => 0.53, refused;
 }
 
@@ -1093,6 +1183,14 @@ cases! {
         closed("abandoned", 1.0).peeked().twice() => set("transcodes_abandoned_per_hour", 1.5), never();
     "VodTranscodesAbandoned" "consumed by two",
         closed("abandoned", 1.0).twice() => set("transcodes_abandoned_per_hour", 1.5), fires(&[VOD]);
+    "VodServiceFaults" "one video of six outputs", outputs(4.0, 24.0, 6.0) => never();
+    "VodServiceFaults" "outputs of many videos", outputs(20.0, 120.0, 30.0)
+        => fires(&["queue=vod event_type=StreamTranscodeComplete fault=service"]);
+    "VodConfigFaults" "some were deleted before", deleting(5.0, 30.0) => never();
+    "VodStallDetectionBlind" "the first answer",
+        unanswered("second").until(140)
+            .with(&format!("{ASKED} account=second code=ok"), &[(120, Rises(0.1))])
+        => at(115, &["job=exporter account=second operation=GetVideoInfos"]), fires(&[]);
     "VodStallDetectionBlind" "without VOD", blind() => not_before(10), fires(&[VOD]);
     "VodStallDetectionBlind" "with VOD", healthy(90).peeked() => never();
     "VodStallDetectionBlind" "one of two replicas is refused",
@@ -1266,6 +1364,8 @@ cases! {
     "VodQueueSilent" "view incomplete", unseen(silent()) => never();
     "VodQueueSilent" "view incomplete, fixed limit",
         unseen(quiet(4000.0, 0.0, 0)) => set("silence_fixed_seconds", 3600.0), never();
+    "VodQueueSilent" "a fixed limit of its own",
+        quiet(3780.0, 0.0, 0).beside("second") => own("silence_fixed_seconds", 3600.0), fires(&[VOD]);
     "VodQueueSilent" "no fixed limit", quiet(50_000.0, 0.0, 0) => never();
     "VodQueueSilent" "no event yet",
         healthy(67).without(LAST) => set("silence_fixed_seconds", 3600.0), not_before(60), fires(&[VOD]);
@@ -1302,6 +1402,9 @@ fn backlogs() -> Vec<Case> {
             emptying(7020.0).with(INACTIVE, &hidden),
         )
         .fires(&[VOD]),
+        new("later than others", behind(945.0))
+            .own("drain_age_seconds", 1800.0)
+            .never(),
         new("two look at it", emptying(7020.0).peeked().twice()).never(),
         new("then no exporter", emptying(6900.0).vanished(MEMORY)).never(),
         new(
@@ -1319,6 +1422,15 @@ fn backlogs() -> Vec<Case> {
     let new = |name: &str, scene: Scene| Case::new("VodBacklogStuck", name, scene);
     cases.extend([
         new("somebody takes messages", taken).never(),
+        new("a worker that comes once an hour", abandoned(3900.0))
+            .own("no_progress_seconds", 5400.0)
+            .never(),
+        new(
+            "another queue",
+            abandoned(3900.0).relabelled("queue=\"vod\"", "queue=\"x\""),
+        )
+        .own("no_progress_seconds", 5400.0)
+        .fires(&["queue=x"]),
         new("one of two replicas sees it", seen_by_one).never(),
     ]);
     cases
@@ -1472,7 +1584,7 @@ fn judge(promtools: &[PathBuf], sheets: &[Vec<Case>]) -> Vec<Vec<String>> {
         // promtool evaluates all rules of a file: only those that the alert needs, as often as it needs.
         let mut files: BTreeMap<(&str, u32, String), Vec<&Case>> = BTreeMap::new();
         for case in sheet {
-            let thresholds = format!("{:?}", case.thresholds);
+            let thresholds = format!("{:?} {:?}", case.thresholds, case.own);
             let key = (case.alert, case.scene.every, thresholds);
             files.entry(key).or_default().push(case);
         }
@@ -1484,6 +1596,13 @@ fn judge(promtools: &[PathBuf], sheets: &[Vec<Case>]) -> Vec<Vec<String>> {
                 &mut rules,
                 thresholds.map(|(name, value)| (name, format!("vector({value:?})"))),
             );
+            for (name, value) in &cases[0].own {
+                let name = format!("vod:queue_threshold:{name}");
+                let rule = rules.iter_mut().find(|rule| rule.name == name).unwrap();
+                let own =
+                    format!("label_replace(vector({value:?}), \"queue\", \"vod\", \"\", \"\")");
+                rule.source["expr"] = format!("{own} or on (queue) ({})", rule.expr).into();
+            }
             let rule = rules.iter().find(|rule| rule.name == alert);
             let rule = rule.unwrap_or_else(|| panic!("no alert {alert}"));
             let selectors = rules

@@ -180,7 +180,7 @@ fn of_queues() -> Vec<Case> {
             undecodable(5.0, 20.0),
             VOD,
             QUEUE,
-            "About 5 messages of queue vod within 30 minutes were no VOD event. /api/v1/quarantine of the exporter lists them.",
+            "About 5 of the last messages of queue vod were no VOD event. /api/v1/quarantine of the exporter lists them.",
         ),
         says(
             "VodDepthUntrusted",

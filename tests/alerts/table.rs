@@ -43,6 +43,18 @@ fn row(alert: &'static str, tells_after: u32, fires: World) -> Row {
     }
 }
 
+fn row_of(
+    labels: &'static [&'static [(&'static str, &'static str)]],
+    alert: &'static str,
+    tells_after: u32,
+    fires: World,
+) -> Row {
+    Row {
+        labels,
+        ..row(alert, tells_after, fires)
+    }
+}
+
 fn consumed(trouble: fn(&mut Sim)) -> World {
     World {
         trouble,
@@ -256,6 +268,11 @@ table! {
             labels: CONFIG,
         ..row("VodConfigFaults", 4, consumed(|sim| sim.add(failing(2.0, "InvalidParameter.TemplateNotFound"))))
     };
+    // Eight videos within half an hour: six hours have to tell.
+    config_faults_of_a_small_site: row_of(CONFIG, "VodConfigFaults", 78, World {
+        platform: calm(0.001),
+        ..consumed(|sim| sim.add(failing(0.27, "InvalidParameter.TemplateNotFound")))
+    });
     other_faults: Row {
         ends: Some((World {
             minute: |sim, minute| if minute == 30 { sim.platforms.truncate(1) },
