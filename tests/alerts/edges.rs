@@ -22,6 +22,8 @@ use super::series::notation;
 
 use Part::{Gone, Is, Jumps, Rises};
 
+#[path = "memories.rs"]
+mod memories;
 #[path = "sentences.rs"]
 mod sentences;
 
@@ -532,6 +534,15 @@ impl Case {
             }
         };
         self.looks.iter().filter_map(test).collect()
+    }
+
+    /// Labels of the one that says something.
+    fn said(&self) -> &'static str {
+        let labels = self.looks.iter().find_map(|look| match look {
+            Look::Saying { labels, .. } => Some(*labels),
+            Look::Never(_) | Look::Firing(..) => None,
+        });
+        labels.expect("it says something")
     }
 
     /// What the alert is to say, all of it.
@@ -1208,6 +1219,8 @@ cases! {
             .with(&format!("{ASKED} account=second code=ok"), &[(60, Rises(0.0))])
             .with(&format!("{ASKED} account=second code=not_found"), &[(60, Rises(1.0))])
         => never();
+    // The answers leave the window before the refusals do.
+    "VodStallDetectionBlind" "refused for 20 minutes, then gone", unanswered("second").until(80).vanished(60) => never();
     "VodStallDetectionBlind" "dead letters", blind().of_dead_letters() => never();
 }
 
@@ -1334,6 +1347,12 @@ fn unseen(scene: Scene) -> Scene {
     scene.with("vod_transcode_view_complete", &[(0, Is(0.0))])
 }
 
+/// The exporter looks no more from a minute on, though no read fails.
+fn unlooked(scene: Scene, at: u32) -> Scene {
+    let end = scene.minutes + 20;
+    scene.until(end).with(TICK, &[(at, Rises(0.0))])
+}
+
 /// An event, a quarter of an hour before the end.
 fn heard(scene: Scene) -> Scene {
     let at = scene.minutes + 5;
@@ -1366,6 +1385,9 @@ cases! {
         unseen(quiet(4000.0, 0.0, 0)) => set("silence_fixed_seconds", 3600.0), never();
     "VodQueueSilent" "a fixed limit of its own",
         quiet(3780.0, 0.0, 0).beside("second") => own("silence_fixed_seconds", 3600.0), fires(&[VOD]);
+    "VodQueueSilent" "nobody looks any more just before", unlooked(silent(), DAY + 180 + 119) => never();
+    "VodQueueSilent" "nobody looks any more just before a fixed limit",
+        unlooked(quiet(3900.0, 0.0, 0), 180 + 59) => set("silence_fixed_seconds", 3600.0), never();
     "VodQueueSilent" "no fixed limit", quiet(50_000.0, 0.0, 0) => never();
     "VodQueueSilent" "no event yet",
         healthy(67).without(LAST) => set("silence_fixed_seconds", 3600.0), not_before(60), fires(&[VOD]);

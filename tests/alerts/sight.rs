@@ -151,8 +151,3 @@ async fn stalled_transcodes_are_remembered() {
 async fn a_stuck_backlog_is_remembered() {
     outlasts("VodBacklogStuck").await;
 }
-
-#[tokio::test]
-async fn faults_are_remembered() {
-    outlasts("VodServiceFaults").await;
-}
