@@ -503,9 +503,38 @@ fn the_project_s_rules_are_rendered_as_they_are_but_for_thresholds() {
     assert!(further.len() > 10);
     let further: Vec<&str> = further.iter().map(String::as_str).collect();
     let changed = groups(&further);
-    assert_eq!(changed, Value::from(source));
+    assert_eq!(changed, Value::from(source.clone()));
 
-    for (name, groups) in [("kept", groups(&[])), ("changed", changed)] {
+    // As can those of a queue, before the general one.
+    let own = source
+        .iter()
+        .find(|group| group["name"] == "vod-queue-thresholds");
+    let mut further = Vec::new();
+    let mut expected = Vec::new();
+    for rule in own.unwrap()["rules"].as_array().unwrap() {
+        let name = rule["record"].as_str().unwrap();
+        let name = name.strip_prefix("vod:queue_threshold:").unwrap();
+        let set = "--set=prometheusRule.queueThresholds";
+        further.push(format!("{set}.nightly.{name}=5400"));
+        further.push(format!("{set}.silent.{name}=Inf"));
+        let general = rule["expr"].as_str().unwrap();
+        expected.push(format!(
+            "label_replace(vector(5400), \"queue\", \"nightly\", \"\", \"\")\nor\n\
+             label_replace(vector(Inf), \"queue\", \"silent\", \"\", \"\")\nor on (queue)\n  {general}"
+        ));
+    }
+    let further: Vec<&str> = further.iter().map(String::as_str).collect();
+    let own = groups(&further);
+    let queues = own.as_array().unwrap().iter();
+    let rules = queues
+        .filter(|group| group["name"] == "vod-queue-thresholds")
+        .flat_map(|group| group["rules"].as_array().unwrap());
+    let found: Vec<String> = rules
+        .map(|rule| rule["expr"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(found, expected);
+
+    for (name, groups) in [("kept", groups(&[])), ("changed", changed), ("own", own)] {
         let file = charts.path(&format!("{name}.json"));
         fs::write(&file, json!({"groups": groups}).to_string()).unwrap();
         let promtool = charts.referees().tool("prometheus/usr/bin/promtool");
