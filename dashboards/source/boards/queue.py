@@ -39,6 +39,7 @@ from promql import (
     rate,
     share,
     total,
+    with_worker,
     worst,
 )
 
@@ -99,17 +100,30 @@ def lost():
         steps=[GOOD, (0.5, WARN), (0.75, BAD)],
         runbook="VodCallbacksExpiring",
     )
-    shrinking = f"-deriv({depth()}[15m:1m])"
     yield stat(
         "Empty in",
-        """How long the backlog lasts at the pace of the last 15 minutes; longest of the queues that shrink. None known:
-        no backlog shrinks, or the exporter is down.""",
-        worst(f"{depth()} / ({shrinking} > 0)"),
+        """How long the backlog lasts at its pace of the last 15 minutes, or of 5 while its oldest message is younger than
+        that; the worst queue, dead letters left out. Never: a backlog gets no smaller. Where MNS counts no messages, by how
+        fast the age of the oldest falls, which in a burst, whose messages are all as old, is at its end only. None known:
+        no message is older than 5 minutes, or the exporter is down.""",
+        worst(empty_in()),
         unit=SECONDS,
         decimals=0,
+        steps=[GOOD, (7200, WARN)],
+        mappings=words(Infinity=("never", BAD)),
         runbook="VodBacklogDrainsSlowly",
         no_value="none known",
     )
+
+
+def empty_in():
+    """How long each queue with an old message takes to be empty; infinite, by a pace of 0, for one that never is."""
+    oldest = lowest("mns_queue_oldest_message_timestamp_seconds")
+    pace = lambda window: f"clamp_min(-deriv({depth()}[{window}:1m]), 0)"
+    # Within a window longer than the oldest message waits, the backlog came.
+    by_number = f"{depth()} / ({pace('15m')} and on (queue) {age(oldest)} >= 900 or {pace('5m')})"
+    by_age = f"({age(oldest)}) / clamp_min(deriv({oldest}[15m:1m]) - 1, 0) unless on (queue) {depth()}"
+    return with_worker(f"({by_number} or {by_age}) and on (queue) {age(oldest)} > 300")
 
 
 def poison():
