@@ -73,7 +73,7 @@ const JUDGED: [(&str, &str, Bound, &str, f64); 20] = [
     ),
     (
         "queue",
-        "Last taken",
+        "Untaken for",
         Bound::From("no_progress_seconds"),
         "red",
         0.0,

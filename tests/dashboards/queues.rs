@@ -17,12 +17,15 @@ struct Queue {
     depth: fn(u32) -> Option<u32>,
     /// Age of its oldest message, in seconds.
     age: fn(u32) -> Option<u32>,
+    /// Seconds since somebody took a message.
+    taken: fn(u32) -> Option<u32>,
 }
 
 const STUCK: Queue = Queue {
     role: "callback",
     depth: |_| Some(50),
     age: |minute| Some(60 * minute),
+    taken: |_| None,
 };
 const GROWING: Queue = Queue {
     depth: |minute| Some(3 * minute),
@@ -32,12 +35,14 @@ const GROWING: Queue = Queue {
 const SHRINKING: Queue = Queue {
     depth: |minute| Some(700 + 10 * (END - minute)),
     age: |minute| Some(1800 - 10 * minute),
+    taken: |_| Some(2),
     ..STUCK
 };
 /// A few messages, which are taken in time.
 const HEALTHY: Queue = Queue {
     depth: |minute| Some(1 + minute % 4),
     age: |minute| Some(5 + minute % 7),
+    taken: |_| Some(2),
     ..STUCK
 };
 /// 400 came 8 minutes ago, of which 20 a minute were taken since.
@@ -50,6 +55,7 @@ const BURST: Queue = Queue {
         )
     },
     age: |minute| minute.checked_sub(END - 8).map(|past| 60 * past),
+    taken: |_| Some(2),
     ..STUCK
 };
 const EMPTY: Queue = Queue {
@@ -69,6 +75,18 @@ const UNCOUNTED: Queue = Queue {
 };
 const UNCOUNTED_AND_STUCK: Queue = Queue {
     depth: |_| None,
+    ..STUCK
+};
+/// Its worker has died 20 minutes ago, and messages are older than that.
+const LEFT: Queue = Queue {
+    taken: |minute| minute.checked_sub(END - 20).map(|past| 60 * past),
+    ..STUCK
+};
+/// A message after half an hour without one.
+const RARE: Queue = Queue {
+    depth: |minute| Some(u32::from(minute == END)),
+    age: |minute| (minute == END).then_some(10),
+    taken: |minute| minute.checked_sub(END - 30).map(|past| 60 * past),
     ..STUCK
 };
 /// Read for a minute only: nothing is known of its pace.
@@ -119,6 +137,30 @@ fn a_backlog_that_gets_no_smaller_is_never_empty() {
     );
 }
 
+/// As `VodBacklogStuck` does, which asks for the age of the oldest message, and when one was taken if that is known.
+#[test]
+fn a_backlog_of_which_nobody_ever_took_any_is_untaken() {
+    let Some(referees) = Referees::find() else {
+        return;
+    };
+    let shown = query("queue", "Untaken for");
+    for (name, queues, expected) in [
+        ("never", vec![STUCK], Some(3600.0)),
+        (
+            "never, beside those that are worked off",
+            vec![STUCK, SHRINKING, HEALTHY, EMPTY],
+            Some(3600.0),
+        ),
+        ("not for 20 minutes", vec![LEFT, HEALTHY], Some(1200.0)),
+        ("an old backlog that is taken", vec![SHRINKING], Some(2.0)),
+        ("a young message, and none before", vec![RARE], Some(10.0)),
+        ("empty", vec![EMPTY], Some(0.0)),
+        ("dead letters", vec![DEAD_LETTERS, EMPTY], Some(0.0)),
+    ] {
+        judge(&referees, name, &queues, &shown, expected);
+    }
+}
+
 /// What a query says of queues, judged by promtool.
 fn judge(referees: &Referees, name: &str, queues: &[Queue], expr: &str, expected: Option<f64>) {
     let mut series = Vec::new();
@@ -140,11 +182,14 @@ fn judge(referees: &Referees, name: &str, queues: &[Queue], expr: &str, expected
             add("mns_queue_messages", r#", state="active""#, &|minute| {
                 (queue.depth)(minute).map(i64::from)
             });
-            add(
-                "mns_queue_oldest_message_timestamp_seconds",
-                "",
-                &|minute| (queue.age)(minute).map(|age| i64::from(60 * minute) - i64::from(age)),
-            );
+            let is_empty = |minute| i64::from((queue.age)(minute).is_none());
+            add("mns_queue_empty", "", &|minute| Some(is_empty(minute)));
+            for (what, ago) in [("oldest_message", queue.age), ("progress", queue.taken)] {
+                let metric = format!("mns_queue_{what}_timestamp_seconds");
+                add(&metric, "", &|minute| {
+                    ago(minute).map(|ago| i64::from(60 * minute) - i64::from(ago))
+                });
+            }
         }
     }
     let sample = expected.map(|value| json!({"labels": "{}", "value": value}));
