@@ -22,6 +22,8 @@ mod process;
 mod prometheus;
 #[path = "support/promql.rs"]
 mod promql;
+#[path = "dashboards/queues.rs"]
+mod queues;
 #[path = "support/referees.rs"]
 mod referees;
 #[path = "support/scrape.rs"]
@@ -89,7 +91,7 @@ const MAY_BE_ABSENT: [(&str, &str, &str, Absent); 5] = [
         "queue",
         "Empty in",
         "A",
-        Absent::ByChance("no backlog need shrink"),
+        Absent::ByChance("no message need be old"),
     ),
     (
         "queue",

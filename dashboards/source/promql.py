@@ -8,6 +8,7 @@ RANGE = "$__range"
 
 # Queues of dead letters have messages, but no event of VOD.
 LAST_EVENT = "vod_event_last_timestamp_seconds"
+CALLBACKS = 'role="callback"'
 
 # Replicas share the messages behind these in consume, and see the same ones in peek.
 SHARED = {
@@ -130,6 +131,11 @@ def oldest_age():
 def of_callbacks(expression):
     """Leaves out the queues that never had an event of VOD: dead letters."""
     return f"({expression} and on (queue) {highest(LAST_EVENT)})"
+
+
+def with_worker(expression):
+    """Leaves out the queues that nobody works off: dead letters."""
+    return f"{expression} and on (queue) {highest('mns_queue_info', CALLBACKS)}"
 
 
 def silence():

@@ -143,16 +143,19 @@ fn judge(referees: &Referees, name: &str, told: &[Told<'_>], expected: Option<u3
     .into_iter()
     .map(|(board, panel, expected)| {
         json!({
-            "expr": table(board, panel).replace("10m", "1h"),
+            "expr": query(board, panel).replace("10m", "1h"),
             "eval_time": format!("{END}m"),
             "exp_samples": expected.as_slice(),
         })
     })
     .collect();
-    let file = json!({
-        "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": tests}],
-    });
+    let test = json!({"interval": "1m", "input_series": series, "promql_expr_test": tests});
+    promtool(referees, name, &test);
+}
+
+/// Judges one test of promtool.
+pub(crate) fn promtool(referees: &Referees, name: &str, test: &Value) {
+    let file = json!({"evaluation_interval": "1m", "tests": [test]});
     let folder = TempDir::new().expect("a temporary folder");
     let path = folder.path().join("test.yaml");
     fs::write(&path, file.to_string()).expect("the test can be written");
@@ -185,11 +188,11 @@ fn values(history: History<'_>) -> String {
     (0..=END).map(minute).collect::<Vec<_>>().join(" ")
 }
 
-/// The first query of a table.
-fn table(board: &str, panel: &str) -> String {
+/// The first query of a panel.
+pub(crate) fn query(board: &str, panel: &str) -> String {
     let mut queries = queries().into_iter();
-    let query = queries.find(|query| query.board == board && query.panel == panel);
-    query.expect("the table is there").for_all()
+    let found = queries.find(|query| query.board == board && query.panel == panel);
+    found.expect("the panel is there").for_all()
 }
 
 #[test]
@@ -204,7 +207,7 @@ fn a_failure_in_a_calm_demo_is_counted_at_once_and_not_by_who_comes_later() {
     let exporter = demo.listening_on("/metrics");
     let emulator = demo.listening_on("simulate --url=");
     let prometheus = Prometheus::scraping(&referees, exporter);
-    let codes = table("overview", "Failures by error code");
+    let codes = query("overview", "Failures by error code");
     let scraped = |samples: &[Sample]| !samples.is_empty();
     prometheus.wait_for("mns_queue_info", scraped);
 

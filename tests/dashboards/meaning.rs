@@ -19,7 +19,7 @@ pub(crate) struct Shown {
 }
 
 /// Each stat with colours: how it looks at the value at which its alert fires, at one below, and where all is well.
-const JUDGED: [(&str, &str, Bound, &str, f64); 19] = [
+const JUDGED: [(&str, &str, Bound, &str, f64); 20] = [
     ("overview", "Exporter down", Bound::At(1.0), "red", 0.0),
     (
         "overview",
@@ -73,7 +73,7 @@ const JUDGED: [(&str, &str, Bound, &str, f64); 19] = [
     ),
     (
         "queue",
-        "Last taken",
+        "Untaken for",
         Bound::From("no_progress_seconds"),
         "red",
         0.0,
@@ -83,6 +83,13 @@ const JUDGED: [(&str, &str, Bound, &str, f64); 19] = [
         "Retention",
         Bound::From("retention_ratio"),
         "red",
+        0.0,
+    ),
+    (
+        "queue",
+        "Empty in",
+        Bound::From("drain_seconds"),
+        "orange",
         0.0,
     ),
     (

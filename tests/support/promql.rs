@@ -23,7 +23,8 @@ pub(crate) struct Call {
 }
 
 const AGGREGATIONS: [&str; 5] = ["sum", "min", "max", "count", "topk"];
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
+    "clamp_min",
     "rate",
     "count_over_time",
     "round",

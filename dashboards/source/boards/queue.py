@@ -39,6 +39,7 @@ from promql import (
     rate,
     share,
     total,
+    with_worker,
     worst,
 )
 
@@ -53,7 +54,7 @@ def board():
     board = Board("vod-queue", "One queue, or all: its backlog, its worker, its poison and its reads.")
     board.line(
         3,
-        question("Does somebody take messages?", "When one was last taken, and how many there are."),
+        question("Does somebody take messages?", "How long none was taken though some wait, and how many there are."),
         question("Will callbacks be lost?", "MNS deletes a message that is older than the queue's retention."),
         question("Is a message poison?", "One that is delivered again and again, because a worker dies on it."),
         question("Can the queue be read?", "Calls of the exporter to MNS, and what became of them."),
@@ -70,12 +71,13 @@ def board():
 
 
 def taken():
+    taken = f"{age(highest(PROGRESS))} < on (queue) {oldest_age()}"
     yield stat(
-        "Last taken",
-        """Time since somebody last took a message: our delete, a dequeue count that grew, a message that
-        left. The worst of the queues that ever moved and are not empty. Not known before anything was taken,
-        or while the exporter is down.""",
-        worst(f"({age(highest(PROGRESS))} and on (queue) {lowest('mns_queue_empty')} == 0) or 0 * {highest(PROGRESS)}"),
+        "Untaken for",
+        """How long messages wait while nobody takes any: since one was last taken (our delete, a dequeue count that grew,
+        a message that left) or, if that is shorter or none ever was, the age of the oldest. The worst queue, dead letters
+        left out; 0 for an empty one, also if MNS has emptied it. Not known while no age is, or the exporter is down.""",
+        worst(with_worker(f"({taken} or {oldest_age()})")),
         unit=SECONDS,
         steps=[GOOD, (300, WARN), (900, BAD)],
         runbook="VodBacklogStuck",
@@ -99,17 +101,30 @@ def lost():
         steps=[GOOD, (0.5, WARN), (0.75, BAD)],
         runbook="VodCallbacksExpiring",
     )
-    shrinking = f"-deriv({depth()}[15m:1m])"
     yield stat(
         "Empty in",
-        """How long the backlog lasts at the pace of the last 15 minutes; longest of the queues that shrink. None known:
-        no backlog shrinks, or the exporter is down.""",
-        worst(f"{depth()} / ({shrinking} > 0)"),
+        """How long the backlog lasts at its pace of the last 15 minutes, or of 5 while its oldest message is younger
+        than that; the worst queue, dead letters left out. Never: a backlog gets no smaller. Where MNS counts no messages,
+        by how fast the age of the oldest falls, which in a burst, whose messages are all as old, is at its end only. None
+        known: no message is older than 5 minutes, or the exporter is down.""",
+        worst(empty_in()),
         unit=SECONDS,
         decimals=0,
+        steps=[GOOD, (7200, WARN)],
+        mappings=words(Infinity=("never", BAD)),
         runbook="VodBacklogDrainsSlowly",
         no_value="none known",
     )
+
+
+def empty_in():
+    """How long each queue with an old message takes to be empty; infinite, by a pace of 0, for one that never is."""
+    oldest = lowest("mns_queue_oldest_message_timestamp_seconds")
+    pace = lambda window: f"clamp_min(-deriv({depth()}[{window}:1m]), 0)"
+    # Within a window longer than the oldest message waits, the backlog came.
+    by_number = f"{depth()} / ({pace('15m')} and on (queue) {age(oldest)} >= 900 or {pace('5m')})"
+    by_age = f"({age(oldest)}) / clamp_min(deriv({oldest}[15m:1m]) - 1, 0) unless on (queue) {depth()}"
+    return with_worker(f"({by_number} or {by_age}) and on (queue) {age(oldest)} > 300")
 
 
 def poison():
