@@ -39,7 +39,7 @@ pub use self::snapshot::{
     Mode, QuarantineEntry, QuarantineReason, QueueIdentity, QueueSnapshot, Role, Snapshot,
     Transcodes,
 };
-pub use self::transcodes::TranscodeRow;
+pub use self::transcodes::{Closing, TranscodeRow};
 pub use self::verdict::{Judgement, Overdue, Situation, Stage, Verdict};
 pub use self::view::{Peeked, Reading};
 
@@ -72,6 +72,8 @@ pub struct Changes {
     pub quarantined: Vec<Quarantined>,
     /// Queues whose view turned incomplete.
     pub incomplete: Vec<Arc<str>>,
+    /// Transcodes that were closed and leave somebody waiting, with the id of their queue.
+    pub closings: Vec<(Arc<str>, Closing)>,
     /// Rows dropped from full tables.
     pub evictions: u64,
 }
@@ -186,17 +188,26 @@ impl Ledger {
                 self.with(*queue, |state, _, _| state.receive_lost(*from, *to));
             }
             Record::Observed { queue, until } => {
-                self.with(*queue, |state, _, turn| state.observe(*until, turn));
+                self.with(*queue, |state, _, turn| {
+                    state.observe(*until, turn);
+                    tell_closings(state, changes);
+                });
             }
             Record::Ticked { queue, at } => {
-                self.with(*queue, |state, _, turn| state.tick(*at, turn));
+                self.with(*queue, |state, _, turn| {
+                    state.tick(*at, turn);
+                    tell_closings(state, changes);
+                });
             }
             Record::Judged {
                 queue,
                 at,
                 judgements,
             } => {
-                self.with(*queue, |state, _, turn| state.judge(*at, judgements, turn));
+                self.with(*queue, |state, _, turn| {
+                    state.judge(*at, judgements, turn);
+                    tell_closings(state, changes);
+                });
             }
             Record::Swept { queue, at, videos } => {
                 self.with(*queue, |state, _, turn| state.sweep_in(*at, videos, turn));
@@ -448,6 +459,15 @@ impl Evictions {
         self.contents += other.contents;
         self.seen += other.seen;
         self.quarantine += other.quarantine;
+    }
+}
+
+/// Adds what the last record closed.
+fn tell_closings(state: &mut QueueState, changes: &mut Changes) {
+    for closing in state.transcodes.take_closings() {
+        changes
+            .closings
+            .push((Arc::clone(&state.identity.id), closing));
     }
 }
 

@@ -26,6 +26,7 @@ use crate::ledger::{
 use crate::mns::Message;
 use crate::outage::{Outage, Say};
 use crate::vod::decode::decode;
+use crate::vod::event::MediaKey;
 
 /// Records that wait for the writer; a source that finds it full waits.
 const BACKLOG: usize = 1_024;
@@ -423,7 +424,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The one place where what the ledger dropped or distrusts is logged.
+/// The one place where what the ledger dropped, distrusts or gave up is logged.
 fn report(changes: &Changes) {
     for quarantined in &changes.quarantined {
         warn!(
@@ -441,12 +442,26 @@ fn report(changes: &Changes) {
             "The view is incomplete for 24 h: another consumer receives from this queue."
         );
     }
+    for (queue, closing) in &changes.closings {
+        warn!(
+            queue = %queue,
+            verdict = closing.verdict.as_str(),
+            videos = named(&closing.videos),
+            more = closing.more,
+            "Transcodes were closed without their callback, for which somebody may still wait."
+        );
+    }
     if changes.evictions > 0 {
         warn!(
             rows = changes.evictions,
             "Rows were dropped from full tables."
         );
     }
+}
+
+fn named(videos: &[MediaKey]) -> String {
+    let ids: Vec<String> = videos.iter().map(ToString::to_string).collect();
+    ids.join(" ")
 }
 
 #[cfg(test)]

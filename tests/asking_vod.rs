@@ -93,7 +93,7 @@ async fn verdicts_reach_the_metrics() {
         .put_media([media(4, long_ago, "g", Some(task(long_ago, None)))]);
 
     let url = &world.url;
-    let exporter = Exporter::start(&format!(
+    let mut exporter = Exporter::start(&format!(
         "defaults: {{account: main, endpoint: \"{url}\", \
                      vod: {{region: cn-shanghai, endpoint: \"{url}\", requests_per_second: 50}}}}\n\
          queues:\n\
@@ -130,6 +130,12 @@ async fn verdicts_reach_the_metrics() {
     };
     assert!((closed("not_transcoded") - 1.0).abs() < f64::EPSILON);
     assert!((closed("callback_lost") - 1.0).abs() < f64::EPSILON);
+    let lost = format!(
+        "queue=consumed verdict=callback_lost videos={:032} more=0",
+        2
+    );
+    let line = exporter.process.line(|line| line.contains(&lost));
+    assert!(line.contains("level=warn"), "{line}");
     assert_eq!(scrape.of_queue("vod_callbacks_lost_total", "peeked"), None);
     assert!(
         scrape.sum(

@@ -682,6 +682,73 @@ fn never_falls(before: &Counts, after: &Counts) {
     }
 }
 
+/// A queue with one overdue video, of which VOD can be asked.
+fn overdue(mode: Mode) -> (Ledger, MediaKey) {
+    let media = MediaKey::Hex([1; 16]);
+    let mut ledger = Ledger::new(10_000);
+    let settings = QueueSettings {
+        transcodes: TranscodeSettings {
+            reconciled: true,
+            ..TranscodeSettings::default()
+        },
+        ..QueueSettings::default()
+    };
+    let (queue, identity) = (QUEUE, identity(mode, Role::Callback));
+    for record in [
+        Record::Opened {
+            queue,
+            identity,
+            settings,
+            at: BIRTH,
+        },
+        Record::Swept {
+            queue,
+            at: BIRTH,
+            videos: vec![(media.clone(), BIRTH)],
+        },
+        Record::Ticked {
+            queue,
+            at: BIRTH.plus(Duration::from_hours(2)),
+        },
+    ] {
+        commit(&mut ledger, &record);
+    }
+    (ledger, media)
+}
+
+#[test]
+fn every_record_that_closes_transcodes_tells_which() {
+    let (queue, late) = (QUEUE, BIRTH.plus(Duration::from_hours(80)));
+    let lost = Record::Judged {
+        queue,
+        at: late,
+        judgements: vec![Judgement {
+            media: MediaKey::Hex([1; 16]),
+            verdict: Verdict::CallbackLost,
+            stage: Stage::Submit,
+        }],
+    };
+    let observed = Record::Observed { queue, until: late };
+    let ticked = Record::Ticked { queue, at: late };
+    for (mode, record, verdict) in [
+        (Mode::Consume, lost, Verdict::CallbackLost),
+        (Mode::Consume, observed, Verdict::Abandoned),
+        (Mode::Peek, ticked, Verdict::Abandoned),
+    ] {
+        let (mut ledger, media) = overdue(mode);
+        let mut changes = Changes::default();
+        ledger.apply(&record, &mut changes);
+        let closing = Closing {
+            verdict,
+            videos: vec![media],
+            more: 0,
+        };
+        assert_eq!(changes.closings, [("q".into(), closing)], "{record:?}");
+        ledger.apply(&record, &mut changes);
+        assert_eq!(changes.closings.len(), 1, "told once");
+    }
+}
+
 proptest! {
     #[test]
     fn any_history_counts_like_the_obvious_account(steps in steps()) {

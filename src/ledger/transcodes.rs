@@ -25,6 +25,8 @@ pub use self::video::State;
 
 /// An ended video is remembered so long, so that a late or repeated start event opens nothing.
 const REMEMBERED: Seconds = 24 * 3600;
+/// At most so many videos that a record closed are named.
+const NAMED: usize = 10;
 
 /// All transcodes of one queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,20 @@ pub struct Transcodes {
     tally: Tally,
     last_stream: Option<UnixMillis>,
     evicted: u64,
+    /// By the record that is being applied.
+    #[serde(skip)]
+    closings: Vec<Closing>,
+}
+
+/// Videos that one record closed by the same verdict, though somebody may go on waiting for their callbacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// Why.
+    pub verdict: Verdict,
+    /// The first of them.
+    pub videos: Vec<MediaKey>,
+    /// How many more there are.
+    pub more: u64,
 }
 
 /// How many open videos there are of each kind, kept up to date with every change.
@@ -200,6 +216,11 @@ impl Transcodes {
         self.last_stream
     }
 
+    /// What was closed since the last call.
+    pub(super) fn take_closings(&mut self) -> Vec<Closing> {
+        std::mem::take(&mut self.closings)
+    }
+
     /// Videos dropped because there were too many.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
@@ -260,6 +281,9 @@ impl Transcodes {
         }
         if video.closed != before.closed {
             add(&mut counts.closed, video.verdict.index());
+            if video.verdict.leaves_waiting() {
+                self.note_closing(&video);
+            }
             if video.verdict == Verdict::Abandoned && before.is_stalled() {
                 video.marks.set(Marks::GIVEN_UP);
             }
@@ -276,6 +300,21 @@ impl Transcodes {
         let place = is_new.then(|| turn.take());
         self.tally.add(&video);
         self.table.put(video, place);
+    }
+
+    fn note_closing(&mut self, video: &Video) {
+        let same = |closing: &&mut Closing| closing.verdict == video.verdict;
+        match self.closings.iter_mut().find(same) {
+            Some(closing) if closing.videos.len() < NAMED => {
+                closing.videos.push(video.media.clone());
+            }
+            Some(closing) => closing.more += 1,
+            None => self.closings.push(Closing {
+                verdict: video.verdict,
+                videos: vec![video.media.clone()],
+                more: 0,
+            }),
+        }
     }
 
     /// What becomes of an open video when everything until `until` has been seen.

@@ -95,4 +95,9 @@ impl Verdict {
                 | Self::Abandoned
         )
     }
+
+    /// Whether it closes a transcode for whose callback somebody may go on waiting.
+    pub const fn leaves_waiting(self) -> bool {
+        matches!(self, Self::CallbackLost | Self::Abandoned)
+    }
 }

@@ -84,6 +84,12 @@ pub(crate) fn needed_by(alerts: &[&str]) -> Vec<Rule> {
             .collect::<Vec<_>>()
         {
             needed.extend(names(&rule.expr).selectors.into_iter().map(|s| s.metric));
+            // What its words ask for.
+            let words = rule.annotations.iter().flat_map(|(_, text)| {
+                text.split(|letter: char| !is_word(letter))
+                    .filter(|word| word.starts_with("vod:"))
+            });
+            needed.extend(words.map(str::to_owned));
         }
         if needed.len() == before {
             break;

@@ -37,6 +37,12 @@ fn credentials(left: f64) -> Scene {
 
 fn of_transcodes() -> Vec<Case> {
     let stalled = stalled().turns("vod_transcodes_stalled stage=submit", 1234.0);
+    let both = stalled
+        .clone()
+        .beside("second")
+        .turns("vod_transcodes_stalled stage=transcode", 1.0)
+        .turns("vod_transcodes_stalled queue=second stage=submit", 0.0)
+        .turns("vod_transcode_oldest_in_flight_timestamp_seconds", 600.0);
     let lost = healthy(62).jumps("vod_callbacks_lost_total", 60, 3.0);
     let wrong = healthy(67).turns("vod_callback_config_ok check=events", 0.0);
     let strangers = healthy(67).turns("vod_transcode_view_complete", 0.0);
@@ -46,7 +52,14 @@ fn of_transcodes() -> Vec<Case> {
             stalled,
             VOD,
             TRANSCODES,
-            "Videos of queue vod that are past their deadline and with which VOD makes no progress: 1234. /api/v1/transcodes?state=stalled of the exporter lists them.",
+            "Videos of queue vod that are past their deadline and with which VOD makes no progress: 1234, 1234 at stage submit. /api/v1/transcodes?state=stalled of the exporter lists them.",
+        ),
+        says(
+            "VodTranscodesStalled",
+            both,
+            VOD,
+            TRANSCODES,
+            "Videos of queue vod that are past their deadline and with which VOD makes no progress: 1235, 1234 at stage submit, 1 at stage transcode. The oldest transcode in flight began at 1970-01-01 00:10:00 +0000 UTC. /api/v1/transcodes?state=stalled of the exporter lists them.",
         ),
         says(
             "VodServiceFaults",

@@ -236,6 +236,49 @@ fn nobody_waits_for_ever() {
 }
 
 #[test]
+fn those_closed_at_once_are_named_up_to_a_number_and_once() {
+    let uploads: Vec<Event> = (1..=12)
+        .map(|number| Event {
+            media: Some(media(number)),
+            ..upload()
+        })
+        .collect();
+    let queue = Queue::new().learn(&uploads);
+    let mut queue = queue.seen_until(UPLOAD + 48 * 3_600);
+    let closing = Closing {
+        verdict: Verdict::Abandoned,
+        videos: (1..=10).map(media).collect(),
+        more: 2,
+    };
+    assert_eq!(queue.transcodes.take_closings(), [closing]);
+    let mut queue = queue.seen_until(UPLOAD + 49 * 3_600);
+    assert_eq!(queue.transcodes.take_closings(), []);
+}
+
+#[test]
+fn only_what_leaves_somebody_waiting_is_named() {
+    let reconciled = TranscodeSettings {
+        reconciled: true,
+        ..TranscodeSettings::default()
+    };
+    for verdict in Verdict::ALL.iter().filter(|verdict| verdict.closes()) {
+        let mut queue = Queue::with(reconciled)
+            .learn(&[upload()])
+            .seen_until(UPLOAD + 3_600)
+            .judge(*verdict, Stage::Submit, UPLOAD + 3_700);
+        let named: Vec<Verdict> = queue
+            .transcodes
+            .take_closings()
+            .iter()
+            .map(|closing| closing.verdict)
+            .collect();
+        let waits = [Verdict::CallbackLost, Verdict::Abandoned].contains(verdict);
+        let expected: &[Verdict] = if waits { &[*verdict] } else { &[] };
+        assert_eq!(named, expected);
+    }
+}
+
+#[test]
 fn a_source_fault_meets_and_misses_no_objective() {
     let failed = Event {
         error: Some(ErrorCode::from_vendor("InvalidParameter.ResourceContentBad").unwrap()),
