@@ -1,11 +1,12 @@
 //! For how long each alert outlasts blindness, and what is still known once there is sight again.
 
-use super::Part::{Gone, Is, Rises};
+use super::case::{Case, hold};
+use super::scene::Part::{Gone, Is, Rises};
+use super::scene::{CLOCK, Scene, healthy};
+use super::scenes::{LAST, OLDEST, PROGRESS, VOD, expiring, silent};
 use super::sentences::sayings;
-use super::{
-    CLOCK, Case, DAY, LAST, MEMORY, OLDEST, PROGRESS, Scene, VOD, expiring, healthy, hold, rules,
-    silent,
-};
+use super::{DAY, MEMORY};
+use crate::rules;
 
 /// Minutes of blindness that a page and another alert outlast: less than they remember, and longer than a page would if
 /// it remembered no longer than others.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    CONFIG, Case, EXPIRY, FAST, Look, OTHER, Part, SERVICE, SLOW, Scene, VOD, behind, blind,
-    closed, delivered, down, expiring, failing, healthy, hold, played, redelivered, refused, rules,
-    silent, stalled, unanswered, undecodable, waiting,
+use super::case::{Case, Look, hold};
+use super::scene::{Part, Scene, healthy};
+use super::scenes::{
+    CONFIG, EXPIRY, OTHER, SERVICE, VOD, behind, blind, closed, delivered, down, expiring, failing,
+    played, redelivered, refused, silent, stalled, unanswered, undecodable, waiting,
 };
+use super::thresholds::{FAST, SLOW};
+use crate::rules;
 
 /// A scene at whose end one alert fires, and what it then says.
 fn says(
