@@ -270,11 +270,19 @@ impl Ledger {
 
     /// Open transcodes of every watched queue with the queue's id, the oldest of each queue first.
     pub fn transcodes(&self) -> impl Iterator<Item = (&Arc<str>, TranscodeRow)> {
-        let tracked = self
-            .queues
-            .iter()
-            .filter(|state| state.open && state.tracks());
-        tracked.flat_map(|state| state.transcodes.rows().map(|row| (&state.identity.id, row)))
+        self.tracked()
+            .flat_map(|state| state.transcodes.rows().map(|row| (&state.identity.id, row)))
+    }
+
+    /// Transcodes of every watched queue that were closed in the last day without a callback, with the queue's id; of each
+    /// queue those closed last first.
+    pub fn closed(&self) -> impl Iterator<Item = (&Arc<str>, TranscodeRow)> {
+        self.tracked().flat_map(|state| {
+            state
+                .transcodes
+                .closed()
+                .map(|row| (&state.identity.id, row))
+        })
     }
 
     /// A consistent copy for readers; `now` decides whether a view counts as complete again.
@@ -312,6 +320,12 @@ impl Ledger {
             quarantine: self.quarantine.entries().cloned().collect(),
             ..Snapshot::default()
         }
+    }
+
+    fn tracked(&self) -> impl Iterator<Item = &QueueState> {
+        self.queues
+            .iter()
+            .filter(|state| state.open && state.tracks())
     }
 
     fn start(&mut self, quarantine_bytes: u64, changes: &mut Changes) {

@@ -448,7 +448,7 @@ fn report(changes: &Changes) {
             verdict = closing.verdict.as_str(),
             videos = named(&closing.videos),
             more = closing.more,
-            "Transcodes were closed without their callback, for which somebody may still wait."
+            "Transcodes were closed without their callback: /api/v1/transcodes?state=closed lists them for a day."
         );
     }
     if changes.evictions > 0 {

@@ -46,6 +46,7 @@ impl View for Fixed {
             overdue_since: Some(snapshot::NOW),
             verdict: Some(Verdict::Stalled),
             stage: Some(Stage::Transcode),
+            closed: None,
             duration_seconds: None,
         };
         let rows = vec![("vod".into(), row); listing.limit.min(2)];
@@ -286,6 +287,7 @@ async fn transcodes_come_in_pages_and_tell_which_video_it_is() {
         (&"stalled".into(), &"transcode".into())
     );
     assert_eq!(video["overdue_since"], snapshot::NOW.to_string());
+    assert_eq!(video.get("closed"), Some(&serde_json::Value::Null));
     let last = running
         .get("/api/v1/transcodes?offset=2&limit=1")
         .await

@@ -20,7 +20,7 @@ mod world;
 use std::time::Duration;
 
 use exporter::Exporter;
-use scrape::Scrape;
+use scrape::{Scrape, ask};
 use vod_callback_exporter::clock::UnixMillis;
 use vod_callback_exporter::emulator::vod::{CallbackSettings, Media, Task};
 use world::{PATIENCE, World};
@@ -136,6 +136,14 @@ async fn verdicts_reach_the_metrics() {
     );
     let line = exporter.process.line(|line| line.contains(&lost));
     assert!(line.contains("level=warn"), "{line}");
+    let path = "/api/v1/transcodes?state=closed&verdict=callback_lost";
+    let (status, listed) = ask(exporter.address, path).await.unwrap();
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((status, &listed["total"]), (200, &1.into()), "{listed}");
+    let video = &listed["transcodes"][0];
+    assert_eq!(video["video_id"], format!("{:032}", 2));
+    assert_eq!(video["state"], "closed");
+    assert!(video["closed"].as_str().is_some(), "{video}");
     assert_eq!(scrape.of_queue("vod_callbacks_lost_total", "peeked"), None);
     assert!(
         scrape.sum(

@@ -65,6 +65,7 @@ fn open(app: &App) -> Page {
     app.recorder().transcodes(&Listing {
         queue: None,
         state: ListedState::InFlight,
+        verdict: None,
         offset: 0,
         limit: 100,
     })

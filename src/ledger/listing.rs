@@ -6,20 +6,22 @@ use super::Ledger;
 use super::transcodes::TranscodeRow;
 use super::verdict::Verdict;
 
-/// Which open transcodes are asked for.
+/// Which transcodes are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// Only of the queue with this id.
     pub queue: Option<String>,
     /// Only in this state.
     pub state: ListedState,
+    /// Only of which this is said.
+    pub verdict: Option<Verdict>,
     /// So many of the first are left out.
     pub offset: usize,
     /// At most so many are shown.
     pub limit: usize,
 }
 
-/// A state to ask for; each includes the next.
+/// A state to ask for; each of the first three includes the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListedState {
     /// Everything that has not ended.
@@ -29,12 +31,14 @@ pub enum ListedState {
     Overdue,
     /// Stalled.
     Stalled,
+    /// Closed in the last day without a callback.
+    Closed,
 }
 
 /// One page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The transcodes with the ids of their queues, the oldest of each queue first.
+    /// The transcodes with the ids of their queues; of each queue the oldest first, or those closed last.
     pub rows: Vec<(Arc<str>, TranscodeRow)>,
     /// How many there are over all pages.
     pub total: usize,
@@ -49,13 +53,14 @@ impl ListedState {
             "in_flight" => Some(Self::InFlight),
             "overdue" => Some(Self::Overdue),
             "stalled" => Some(Self::Stalled),
+            "closed" => Some(Self::Closed),
             _ => None,
         }
     }
 
     fn includes(self, row: &TranscodeRow) -> bool {
         match self {
-            Self::InFlight => true,
+            Self::InFlight | Self::Closed => true,
             Self::Overdue => row.overdue_since.is_some(),
             Self::Stalled => row.verdict == Some(Verdict::Stalled),
         }
@@ -67,20 +72,33 @@ impl ListedState {
 impl Ledger {
     /// The page that is asked for.
     pub fn list(&self, listing: &Listing) -> Page {
+        match listing.state {
+            ListedState::Closed => listing.page(self.closed()),
+            _ => listing.page(self.transcodes()),
+        }
+    }
+}
+
+// === impl Listing ===
+
+impl Listing {
+    fn page<'a>(&self, rows: impl Iterator<Item = (&'a Arc<str>, TranscodeRow)>) -> Page {
         let mut page = Page::default();
-        for (queue, row) in self.transcodes() {
-            let wanted = listing
-                .queue
-                .as_deref()
-                .is_none_or(|wanted| wanted == &**queue);
-            if !wanted || !listing.state.includes(&row) {
+        for (queue, row) in rows {
+            if !self.includes(queue, &row) {
                 continue;
             }
-            if page.total >= listing.offset && page.rows.len() < listing.limit {
+            if page.total >= self.offset && page.rows.len() < self.limit {
                 page.rows.push((Arc::clone(queue), row));
             }
             page.total += 1;
         }
         page
+    }
+
+    fn includes(&self, queue: &str, row: &TranscodeRow) -> bool {
+        self.queue.as_deref().is_none_or(|wanted| wanted == queue)
+            && self.state.includes(row)
+            && (self.verdict.is_none() || self.verdict == row.verdict)
     }
 }

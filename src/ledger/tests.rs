@@ -749,6 +749,56 @@ fn every_record_that_closes_transcodes_tells_which() {
     }
 }
 
+#[test]
+fn closed_transcodes_are_listed_apart_by_verdict_the_latest_first() {
+    let (mut ledger, _) = overdue(Mode::Consume);
+    let media = |number| MediaKey::Hex([number; 16]);
+    let videos = (2..=4).map(|number| (media(number), BIRTH)).collect();
+    let (queue, at) = (QUEUE, BIRTH);
+    commit(&mut ledger, &Record::Swept { queue, at, videos });
+    let until = BIRTH.plus(Duration::from_hours(2));
+    commit(&mut ledger, &Record::Observed { queue, until });
+    for (number, verdict) in [
+        (1, Verdict::CallbackLost),
+        (2, Verdict::NotTranscoded),
+        (3, Verdict::CallbackLost),
+    ] {
+        let at = until.plus(Duration::from_secs(number.into()));
+        let judgements = vec![Judgement {
+            media: media(number),
+            verdict,
+            stage: Stage::Submit,
+        }];
+        let judged = Record::Judged {
+            queue,
+            at,
+            judgements,
+        };
+        commit(&mut ledger, &judged);
+    }
+    let listed = |state, verdict, limit| {
+        let page = ledger.list(&listing::Listing {
+            queue: Some("q".to_owned()),
+            state,
+            verdict,
+            offset: 0,
+            limit,
+        });
+        let rows = page.rows.into_iter().map(|(_, row)| row.media);
+        (rows.collect::<Vec<_>>(), page.total)
+    };
+    let (closed, lost) = (listing::ListedState::Closed, Some(Verdict::CallbackLost));
+    assert_eq!(
+        listed(closed, None, 9),
+        (vec![media(3), media(2), media(1)], 3)
+    );
+    assert_eq!(listed(closed, lost, 9), (vec![media(3), media(1)], 2));
+    assert_eq!(listed(closed, lost, 1), (vec![media(3)], 2));
+    let open = listing::ListedState::InFlight;
+    assert_eq!(listed(open, None, 9), (vec![media(4)], 1));
+    assert_eq!(listed(open, lost, 9), (vec![], 0));
+}
+
 proptest! {
     #[test]
     fn any_history_counts_like_the_obvious_account(steps in steps()) {

@@ -76,6 +76,8 @@ pub struct TranscodeRow {
     pub verdict: Option<Verdict>,
     /// Where it is stuck, if stalled.
     pub stage: Option<Stage>,
+    /// When it was closed without its callback; none while it is open.
+    pub closed: Option<UnixMillis>,
     /// Seconds of media; none while unknown.
     pub duration_seconds: Option<u32>,
 }
@@ -209,6 +211,14 @@ impl Transcodes {
     /// Open transcodes, the oldest first.
     pub(super) fn rows(&self) -> impl Iterator<Item = TranscodeRow> {
         self.table.by_age().map(TranscodeRow::of)
+    }
+
+    /// Transcodes of the last day that were closed and of whose end no callback has told since, those closed last first.
+    pub(super) fn closed(&self) -> impl Iterator<Item = TranscodeRow> {
+        self.table
+            .ended()
+            .filter(|video| video.is_closed())
+            .map(TranscodeRow::of)
     }
 
     /// When the last output stream of the queue ended.
@@ -539,6 +549,7 @@ impl TranscodeRow {
             stage: verdict
                 .filter(|verdict| *verdict == Verdict::Stalled)
                 .map(|_| video.stage),
+            closed: instant(video.closed).filter(|_| video.is_closed()),
             duration_seconds: (video.duration != 0).then_some(video.duration),
         }
     }

@@ -1,12 +1,12 @@
-//! `/api/v1/transcodes`: the one place that shows ids of videos.
+//! `/api/v1/transcodes`: which videos the numbers are about.
 
 use http::StatusCode;
 use serde::Serialize;
 
 use super::super::{Admin, Answer};
 use super::{error, json, time};
-use crate::ledger::TranscodeRow;
 use crate::ledger::listing::{ListedState, Listing, Page};
+use crate::ledger::{TranscodeRow, Verdict};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
@@ -29,6 +29,7 @@ struct Transcode<'a> {
     overdue_since: Option<String>,
     verdict: Option<&'static str>,
     stage: Option<&'static str>,
+    closed: Option<String>,
     duration_seconds: Option<u32>,
 }
 
@@ -55,6 +56,7 @@ fn parse(query: &str) -> Result<Listing, String> {
     let mut listing = Listing {
         queue: None,
         state: ListedState::default(),
+        verdict: None,
         offset: 0,
         limit: DEFAULT_LIMIT,
     };
@@ -69,9 +71,16 @@ fn parse(query: &str) -> Result<Listing, String> {
             "state" => {
                 listing.state = ListedState::parse(&value).ok_or_else(|| {
                     format!(
-                        "The parameter state is {value:?}; it takes in_flight, overdue or stalled."
+                        "The parameter state is {value:?}; it takes in_flight, overdue, stalled or closed."
                     )
                 })?;
+            }
+            "verdict" => {
+                listing.verdict = Some(Verdict::parse(&value).ok_or_else(|| {
+                    let names: Vec<_> = Verdict::ALL.iter().map(|it| it.as_str()).collect();
+                    let names = names.join(", ");
+                    format!("The parameter verdict is {value:?}; it takes one of {names}.")
+                })?);
             }
             "offset" => listing.offset = number()?,
             "limit" => {
@@ -84,7 +93,7 @@ fn parse(query: &str) -> Result<Listing, String> {
             }
             other => {
                 return Err(format!(
-                    "There is no parameter {other:?}; known are queue, state, offset and limit."
+                    "There is no parameter {other:?}; known are queue, state, verdict, offset and limit."
                 ));
             }
         }
@@ -102,8 +111,9 @@ impl<'a> Transcode<'a> {
             state: row.state.as_str(),
             started: row.started.to_string(),
             overdue_since: time(row.overdue_since),
-            verdict: row.verdict.map(crate::ledger::verdict::Verdict::as_str),
+            verdict: row.verdict.map(Verdict::as_str),
             stage: row.stage.map(crate::ledger::verdict::Stage::as_str),
+            closed: time(row.closed),
             duration_seconds: row.duration_seconds,
         }
     }
@@ -121,11 +131,17 @@ mod tests {
             (listing.state, listing.limit, listing.offset),
             (ListedState::Stalled, 5, 10)
         );
+        let listing = parse("state=closed&verdict=callback_lost").unwrap();
+        assert_eq!(
+            (listing.state, listing.verdict),
+            (ListedState::Closed, Some(Verdict::CallbackLost))
+        );
         for (query, told) in [
-            ("state=done", "in_flight, overdue or stalled"),
+            ("state=done", "in_flight, overdue, stalled or closed"),
+            ("verdict=lost", "slow, stalled"),
             ("limit=0", "1 to 1000"),
             ("limit=x", "a number"),
-            ("page=2", "queue, state, offset and limit"),
+            ("page=2", "queue, state, verdict, offset and limit"),
         ] {
             let error = parse(query).unwrap_err();
             assert!(error.contains(told), "{error}");

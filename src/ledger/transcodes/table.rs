@@ -108,6 +108,14 @@ impl Table {
             .filter_map(|(_, slot)| video(&self.slab, *slot))
     }
 
+    /// Videos that are not open, those that ended last first.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &Video> {
+        self.ended
+            .iter()
+            .rev()
+            .filter_map(|(_, slot)| video(&self.slab, *slot))
+    }
+
     /// Videos that may be in trouble, in no order, with their places in the line.
     pub(super) fn troubled(&self) -> impl Iterator<Item = (&Video, u32)> {
         self.troubled

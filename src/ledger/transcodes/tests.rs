@@ -256,6 +256,54 @@ fn those_closed_at_once_are_named_up_to_a_number_and_once() {
 }
 
 #[test]
+fn what_was_closed_is_listed_for_a_day_unless_it_is_heard_of() {
+    const CLOSED: i64 = UPLOAD + 3_700;
+    let settings = TranscodeSettings {
+        reconciled: true,
+        ..TranscodeSettings::default()
+    };
+    let lost = || {
+        Queue::with(settings)
+            .learn(&[upload()])
+            .seen_until(UPLOAD + 3_600)
+            .judge(Verdict::CallbackLost, Stage::Transcode, CLOSED)
+    };
+    let closed = |queue: &Queue| -> Vec<_> {
+        let told = |row: TranscodeRow| (row.state, row.verdict, row.closed);
+        queue.transcodes.closed().map(told).collect()
+    };
+    let told = |verdict, at| [(State::Closed, Some(verdict), Some(secs(at)))];
+    assert_eq!(closed(&lost()), told(Verdict::CallbackLost, CLOSED));
+    assert_eq!(lost().transcodes.rows().count(), 0);
+    let stored = serde_json::to_string(&lost().transcodes).unwrap();
+    let restored: Transcodes = serde_json::from_str(&stored).unwrap();
+    assert!(restored.closed().eq(lost().transcodes.closed()));
+    assert_eq!(closed(&lost().seen_until(CLOSED + 24 * 3_600 - 1)).len(), 1);
+    assert_eq!(closed(&lost().seen_until(CLOSED + 24 * 3_600)), []);
+    for heard in [
+        end(Vec::new(), UPLOAD + 50),
+        event(EventType::DeleteMediaComplete, Status::Success, CLOSED + 10),
+        stream(Status::Success, CLOSED + 10, CLOSED + 20),
+    ] {
+        let queue = lost().learn(std::slice::from_ref(&heard));
+        assert_eq!(closed(&queue), [], "{heard:?}");
+    }
+    // The callback of an earlier run tells nothing of the one that was closed.
+    let again = Queue::with(settings)
+        .learn(&[upload(), end(Vec::new(), UPLOAD + 50)])
+        .learn(&[stream(Status::Success, UPLOAD + 100, UPLOAD + 150)]);
+    assert_eq!(closed(&again), []);
+    let again = again.seen_until(UPLOAD + 50 * 3_600);
+    let abandoned = told(Verdict::Abandoned, UPLOAD + 50 * 3_600);
+    assert_eq!(closed(&again), abandoned);
+    let late = again.learn(&[end(Vec::new(), UPLOAD + 160)]);
+    assert_eq!(
+        (closed(&late), late.state()),
+        (Vec::new(), Some(State::Failed))
+    );
+}
+
+#[test]
 fn only_what_leaves_somebody_waiting_is_named() {
     let reconciled = TranscodeSettings {
         reconciled: true,

@@ -183,6 +183,12 @@ impl Video {
         self.ended != 0 || self.closed != 0
     }
 
+    /// Whether its last run was closed, and no callback has told of its end since.
+    pub(super) fn is_closed(&self) -> bool {
+        let unheard = self.ended == 0 || self.ended < self.last_start;
+        !self.marks.has(Marks::DELETED) && !self.is_open() && unheard
+    }
+
     /// Whether an output was seen: somebody transcodes this video.
     pub(super) fn has_streams(&self) -> bool {
         self.last_start != 0
@@ -204,7 +210,7 @@ impl Video {
                 (false, false) => State::Uploaded,
             };
         }
-        match self.outcome {
+        match self.outcome.filter(|_| !self.is_closed()) {
             Some(Outcome::Success) => State::Done,
             Some(Outcome::Partial) => State::Partial,
             Some(Outcome::FailSource | Outcome::Fail(_)) => State::Failed,
