@@ -6,10 +6,11 @@ use super::case::{Case, hold};
 use super::scene::Part::{Gone, Is, Rises};
 use super::scene::{CLOCK, Scene, healthy};
 use super::scenes::{
-    ACTIVE, ASKED, EVENT, EXPIRY, INACTIVE, LAST, OLDEST, PROGRESS, TICK, VOD, abandoned, bad_hour,
-    behind, blind, closed, deleting, delivered, down, emptying, expiring, failing, forgotten,
-    goes_on, heard, outputs, played, poison, quiet, quiet_after, reasons, redelivered, sent,
-    silent, stalled, unanswered, undecodable, unlooked, unseen, unsteady, waiting,
+    ACTIVE, ASKED, EVENT, EXPIRY, INACTIVE, LAST, OLDEST, PROGRESS, SERVICE, TICK, VOD, abandoned,
+    bad_hour, behind, blind, closed, deleting, delivered, down, emptying, expiring, failing,
+    failing_slowly, forgotten, goes_on, heard, outputs, played, poison, quiet, quiet_after,
+    reasons, redelivered, sent, silent, stalled, unanswered, undecodable, undecodable_slowly,
+    unlooked, unseen, unsteady, waiting,
 };
 use super::thresholds::{FAST, PAIRS, SLOW};
 use super::{DAY, MEMORY, WEEK};
@@ -132,6 +133,18 @@ cases! {
     "VodServiceFaults" "one video of six outputs", outputs(4.0, 24.0, 6.0) => never();
     "VodServiceFaults" "outputs of many videos", outputs(20.0, 120.0, 30.0)
         => fires(&["queue=vod event_type=StreamTranscodeComplete fault=service"]);
+    "VodServiceFaults" "outputs, and nothing tells of videos", outputs(0.0, 120.0, 30.0)
+        => fires(&["queue=vod event_type=StreamTranscodeComplete fault=service"]);
+    "VodServiceFaults" "outputs of few, and nothing tells of videos", outputs(0.0, 110.0, 30.0) => never();
+    "VodServiceFaults" "a small site that was mended", goes_on(failing_slowly("service", 1.0, 15.0), "service", 90, 0.0, 15.0)
+        .until(400) => at(150, &[]), at(270, &[]), fires(&[]);
+    "VodServiceFaults" "a small site after a busy half-hour",
+        goes_on(failing("service", 0.0, 60.0), "service", 90, 15.0, 15.0).until(160) => fires(&[SERVICE]);
+    "VodServiceFaults" "a small site is mended after a page",
+        goes_on(failing_slowly("service", 1.0, 30.0), "service", 120, 0.0, 15.0).until(165)
+        => at(115, &[SERVICE]), fires(&[]);
+    "VodDecodeFailures" "slow ones that come no more", undecodable_slowly(8.0).until(180)
+        => at(140, &[VOD]), fires(&[]);
     "VodConfigFaults" "some were deleted before", deleting(5.0, 30.0) => never();
     "VodStallDetectionBlind" "the first answer",
         unanswered("second").until(140)

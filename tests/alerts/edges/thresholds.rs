@@ -287,10 +287,12 @@ edges! {
         |n| failing("service", n / 2.0, n).peeked() => counted();
     "fault_min_events" 20.0, "VodServiceFaults", SERVICE, 19.0 => 20.5,
         |n| failing_slowly("service", 1.0, n) => counted();
+    "fault_min_failed" 10.0, "VodServiceFaults", SERVICE, 9.0 => 10.5,
+        |n| failing_slowly("service", n / 60.0, 60.0) => counted();
     "service_fault_ratio" 0.1, "VodServiceFaults", SERVICE, 0.095 => 0.105,
-        |n| failing_slowly("service", n, 60.0) => counted();
+        |n| failing_slowly("service", n, 120.0) => counted();
     "config_fault_ratio" 0.1, "VodConfigFaults", CONFIG, 0.095 => 0.105,
-        |n| failing_slowly("config", n, 60.0) => counted();
+        |n| failing_slowly("config", n, 120.0) => counted();
     "other_fault_ratio" 0.25, "VodOtherFaults", OTHER, 0.24 => 0.26,
         |n| failing_slowly("other", n, 60.0) => counted();
 
