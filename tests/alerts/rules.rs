@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A rule of `alerts/rules`.
 #[derive(Clone, Debug)]
@@ -115,6 +115,18 @@ pub(crate) fn as_file(rules: &[Rule]) -> Value {
 // === impl Rule ===
 
 impl Rule {
+    /// What somebody adds who gives queue `vod` a threshold of its own.
+    pub(crate) fn own(threshold: &str, value: f64) -> Self {
+        Self::of(
+            "",
+            &json!({
+                "record": format!("vod:own_threshold:{threshold}"),
+                "expr": format!("vector({value:?})"),
+                "labels": {"queue": "vod"},
+            }),
+        )
+    }
+
     fn of(file: &str, rule: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().trim().to_owned();
         let alert = rule["alert"].as_str();

@@ -179,13 +179,12 @@ pub(super) fn judge(promtools: &[PathBuf], sheets: &[Vec<Case>]) -> Vec<Vec<Stri
                 &mut rules,
                 thresholds.map(|(name, value)| (name, format!("vector({value:?})"))),
             );
-            for (name, value) in &cases[0].own {
-                let name = format!("vod:queue_threshold:{name}");
-                let rule = rules.iter_mut().find(|rule| rule.name == name).unwrap();
-                let own =
-                    format!("label_replace(vector({value:?}), \"queue\", \"vod\", \"\", \"\")");
-                rule.source["expr"] = format!("{own} or on (queue) ({})", rule.expr).into();
-            }
+            rules.extend(
+                cases[0]
+                    .own
+                    .iter()
+                    .map(|(name, value)| Rule::own(name, *value)),
+            );
             let rule = rules.iter().find(|rule| rule.name == alert);
             let rule = rule.unwrap_or_else(|| panic!("no alert {alert}"));
             let selectors = rules

@@ -125,7 +125,7 @@ fn of_transcodes() -> Vec<Case> {
             unanswered("second"),
             "account=second job=exporter operation=GetVideoInfos",
             "vod-overview",
-            "VOD's API has answered no GetVideoInfos with account second of job exporter for half an hour: a stalled transcode shows nowhere.",
+            "VOD's API has answered no GetVideoInfos of an exporter of job exporter with account second for half an hour: a stalled transcode shows nowhere.",
         ),
     ]
 }
