@@ -98,6 +98,8 @@ pub(super) struct Peer {
     pub(super) name: Arc<str>,
     pub(super) client: Client,
     pub(super) outbox: Outbox,
+    /// What the call under way tells.
+    pub(super) on_its_way: Vec<Posting>,
     pub(super) source: Arc<dyn Source>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) backoff: Backoff,
@@ -268,7 +270,10 @@ impl Peer {
             }
             let round = Arc::clone(&rounds.borrow_and_update());
             tokio::select! {
-                () = cancelled.cancelled() => return self.outbox,
+                () = cancelled.cancelled() => {
+                    self.outbox.perhaps_taken(self.on_its_way);
+                    return self.outbox;
+                }
                 () = self.tell(&round) => {}
             }
         }
@@ -280,8 +285,9 @@ impl Peer {
         let (alone, together): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|posting| posting.alone);
         for batch in together.chunks(BATCH).chain(alone.chunks(1)) {
-            let batch = batch.to_vec();
-            let outcome = self.client.post(&batch).await;
+            self.on_its_way = batch.to_vec();
+            let outcome = self.client.post(&self.on_its_way).await;
+            let batch = std::mem::take(&mut self.on_its_way);
             let (sent, alerts) = match &outcome {
                 Ok(()) => (Sent::Ok, batch.len()),
                 // Which ones are refused shows when each is told by itself.

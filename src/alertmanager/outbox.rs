@@ -138,11 +138,8 @@ impl Outbox {
                 ends_at,
             })
             .collect();
-        // There may be no time for all calls of a round: whoever needs one of his own waits, and the longer he waited the less.
-        firing.sort_by_key(|posting| {
-            let told = self.told.get(&posting.key);
-            told.filter(|told| told.refused).map(|told| told.at)
-        });
+        // There may be no time for all calls of a round: who was never told goes first, then who has waited longest.
+        firing.sort_by_key(|posting| self.told.get(&posting.key).map(|told| told.at));
         let over = self.told.iter().filter(|(key, told)| {
             let lapsed = told.alert.lapses_at.is_some_and(|at| at <= now);
             match told.over {

@@ -284,6 +284,7 @@ impl Target {
                 name: Arc::clone(&self.name),
                 client: Client::new(self.url.clone(), *address, self.config.clone()),
                 outbox: self.gone.heir(),
+                on_its_way: Vec::new(),
                 source: Arc::clone(&self.source),
                 observer: Arc::clone(&self.observer) as _,
                 backoff: Backoff::new(fastrand::Rng::with_seed(self.seed)),

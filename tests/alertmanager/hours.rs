@@ -438,6 +438,45 @@ async fn one_that_moved_is_told_at_its_new_address_what_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_call_told_that_was_under_way_when_its_address_went_is_told_as_over() {
+    let (clocked, names) = (Clocked::new(), Arc::new(Names::default()));
+    let first = clocked.receiver((Ipv4Addr::LOCALHOST, 0));
+    let port = first.address.port();
+    let second = clocked.receiver((Ipv4Addr::new(127, 0, 0, 2), port));
+    first.answer(Answer::TakenThenSilence);
+    names.lead_to(&[&first]);
+    let url = format!("http://alertmanagers.test:{port}");
+    let config = AlertmanagerConfig {
+        urls: vec![url.parse().unwrap()],
+        ..config(&[])
+    };
+    let alerting = clocked.start(config, Arc::clone(&names)).await;
+    // Shortly before the name is looked up again.
+    while clocked.since_start() < Duration::from_secs(20) {
+        clocked.step().await;
+    }
+    clocked.stalled([1]);
+    names.lead_to(&[&second]);
+    while first.taken().is_empty() {
+        clocked.step().await;
+    }
+    assert_eq!(clocked.failed(&first), 0, "the call is under way");
+    clocked.stalled([]);
+    // With the address goes the call that is never answered.
+    clocked.peers(-1);
+    while clocked.since_start() < minutes(2) {
+        clocked.step().await;
+    }
+    let told = second.taken();
+    assert!(
+        !told.is_empty() && told.iter().all(|it| *it == ends(1)),
+        "{told:?}"
+    );
+    assert_eq!(clocked.failed(&first), 0, "it never ended");
+    alerting.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_name_with_both_families_the_one_that_accepts_connections_is_used() {
     let (log, clocked, names) = (Log::default(), Clocked::new(), Arc::new(Names::default()));
     let _open = log.open();

@@ -276,6 +276,18 @@ fn a_refused_call_is_told_over_one_by_one_and_a_refused_alert_at_its_next_turn()
 }
 
 #[test]
+fn who_was_never_told_goes_first_and_then_who_has_waited_longest() {
+    let mut outbox = Outbox::new(RESEND);
+    let mut due = outbox.due(&round([1, 2, 3]), at(0));
+    let last = due.split_off(2);
+    outbox.taken(due, at(10));
+    outbox.taken(last, at(5));
+    let due = outbox.due(&round([1, 2, 3, 4]), at(75));
+    let keys: Vec<Key> = due.into_iter().map(|posting| posting.key).collect();
+    assert_eq!(keys, [key(4), key(3), key(1), key(2)]);
+}
+
+#[test]
 fn of_those_that_are_told_by_themselves_it_is_the_turn_of_whoever_waits_longest() {
     let mut outbox = Outbox::new(RESEND);
     let due = outbox.due(&round([1, 2, 3]), at(0));
