@@ -233,7 +233,7 @@ families! {
         "only where VOD is asked; all verdicts that VOD can lead to start at 0";
     VOD_REQUESTS "vod_api_requests_total" Kind::Counter, ["account" "operation" "code"], "sum",
         "Calls of VOD's API by account, operation and outcome.",
-        "a series appears with its first call, and ends when no queue's config names the account any more";
+        "a series appears with its first call, `ok` with the first of its operation, and ends when no queue's config names the account any more";
     CALLBACK_CONFIG_OK "vod_callback_config_ok" Kind::Gauge, ["queue" "check"], "min",
         "Whether a part of VOD's callback configuration fits the watched queue: 1 or 0; the log names the remedy.",
         "absent until VOD has told its configuration, and where a check cannot be told";

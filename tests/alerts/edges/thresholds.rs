@@ -335,7 +335,7 @@ edges! {
         |n| healthy(62 + whole_minutes(n)).with(TICK, &[(60, Rises(0.0))]) => remembered(0);
     "credentials_seconds" 270.0, "VodCredentialsExpiring", "account=main", 285.0 => 255.0,
         |n| healthy(67).with(EXPIRY, &[(60, Is(3600.0 + n)), (60, Rises(60.0))]) => remembered(20);
-    "api_min_calls" 5.0, "VodStallDetectionBlind", "job=exporter account=second operation=GetVideoInfos", 4.0 => 5.0,
+    "api_min_calls" 3.0, "VodStallDetectionBlind", "job=exporter account=second operation=GetVideoInfos", 2.0 => 3.0,
         |n| healthy(80)
             .with(&format!("{ASKED} account=second code=ok"), &[(20, Rises(0.0))])
             .with(&format!("{ASKED} account=second code=access_denied"), &[(60, Jumps(n))]);
